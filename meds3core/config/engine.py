@@ -18,7 +18,8 @@ class TransformersEngineConfig(Record):
     max_batch: int = Field(default=256, ge=1, le=4096, description="Sequences decoded together")
     context_length: int | None = Field(default=None, ge=16, description="Cap below the model's own; None: the model's")
     batch_invariant: bool = Field(
-        default=False, description="Every request computed by itself: slower, exactly the same alone and in company"
+        default=False,
+        description="Every request computed by itself: slower, exactly the same alone and in company",
     )
 
 
@@ -51,6 +52,4 @@ class OpenAIEngineConfig(Record):
     context_length: int = Field(default=4096, ge=16)
 
 
-EngineConfig = Annotated[
-    TransformersEngineConfig | VllmEngineConfig | OpenAIEngineConfig, Field(discriminator="kind")
-]
+EngineConfig = Annotated[TransformersEngineConfig | VllmEngineConfig | OpenAIEngineConfig, Field(discriminator="kind")]

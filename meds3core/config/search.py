@@ -45,12 +45,14 @@ class SearchConfig(Record):
 
     # simulate
     simulation: Literal["rollouts", "scorer"] = Field(
-        default="rollouts", description="rollouts: sampled completions checked by rule; scorer: a PRM's score of the step"
+        default="rollouts",
+        description="rollouts: sampled completions checked by rule; scorer: a PRM's score of the step",
     )
     rollouts: int = Field(default=20, ge=1, description="A node at depth d gets max(rollouts // (d + 1), min_rollouts)")
     min_rollouts: int = Field(default=5, ge=1)
     rollout_draw: DrawConfig | None = Field(
-        default=None, description="None: temperature 0.6 with the guided prompt, 1.0 with the plain one; top-p 0.9"
+        default=None,
+        description="None: temperature 0.6 with the guided prompt, 1.0 with the plain one; top-p 0.9",
     )
     rollout_tokens: int = Field(default=1536, ge=1, le=65536, description="Token limit of rollouts and Finish texts")
     keep_rollouts: int = Field(default=2, ge=0, description="Rollout texts kept per node and outcome, to be read")
@@ -76,9 +78,7 @@ class SearchConfig(Record):
                 "a node would be accepted and rejected at once"
             )
         if self.step_tokens > self.rollout_tokens:
-            raise ValueError(
-                f"step_tokens ({self.step_tokens}) must not exceed rollout_tokens ({self.rollout_tokens})"
-            )
+            raise ValueError(f"step_tokens ({self.step_tokens}) must not exceed rollout_tokens ({self.rollout_tokens})")
         return self
 
     def rollouts_at(self, depth: int) -> int:
@@ -88,9 +88,7 @@ class SearchConfig(Record):
 
 PRESETS: dict[str, SearchConfig] = {
     "paper": SearchConfig(),
-    "quick": SearchConfig(
-        max_nodes=16, rollouts=4, min_rollouts=4, step_tokens=64, rollout_tokens=128, max_depth=12
-    ),
+    "quick": SearchConfig(max_nodes=16, rollouts=4, min_rollouts=4, step_tokens=64, rollout_tokens=128, max_depth=12),
     "thorough": SearchConfig(max_nodes=120, rollouts=32, min_rollouts=8, max_depth=12),
 }
 """`paper` has every published value; the others limit depth as METHOD.md §2 advises."""

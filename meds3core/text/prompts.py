@@ -11,6 +11,7 @@ from typing import Literal
 
 from meds3core.engines.base import Message, Prompt
 from meds3core.text.steps import header, render_step
+from meds3core.types.question import OpenQuestion
 from meds3core.types.record import Record
 
 SYSTEM = ""
@@ -102,4 +103,24 @@ class PromptTemplate(Record):
         return Prompt((*system, Message("user", content)))
 
 
-TEMPLATES = {name: PromptTemplate(name=name, version=1) for name in ("guided", "plain")}  # type: ignore[arg-type]
+TEMPLATES = {
+    "guided": PromptTemplate(name="guided", version=1),
+    "plain": PromptTemplate(name="plain", version=1),
+}
+"""The newest version of each template."""
+
+
+def answer_form(question: OpenQuestion) -> str:
+    """How the guided prompt describes the answer it wants."""
+    form = question.answer_format
+    match form.kind:
+        case "choice":
+            return "the letter of the right option"
+        case "number":
+            return f"a number in {form.unit}" if form.unit else "a number"
+        case "yes-no":
+            return "yes, no or maybe" if form.maybe else "yes or no"
+        case "list":
+            return "a list of items separated by commas"
+        case _:
+            return "the answer in as few words as possible"

@@ -59,7 +59,10 @@ class TextFormat(Record):
 
     kind: Literal["text"] = "text"
     minimum_f1: float = Field(
-        default=1.0, gt=0.0, le=1.0, description="Token F1 from which a wording counts as the gold; 1: equality"
+        default=1.0,
+        gt=0.0,
+        le=1.0,
+        description="Token F1 from which a wording counts as the gold; 1: equality",
     )
 
 
@@ -69,7 +72,9 @@ class ListFormat(Record):
     kind: Literal["list"] = "list"
     ranked: bool = False
     hit_at: int | None = Field(
-        default=None, ge=1, description="hit@k: right when one of the first k items is a gold item; None: sets equal"
+        default=None,
+        ge=1,
+        description="hit@k: right when one of the first k items is a gold item; None: sets equal",
     )
 
 
@@ -102,7 +107,8 @@ class OpenQuestion(Record):
     source: str = Field(default="", description="Data set of origin, e.g. 'MedQA'")
     domain: str = Field(default="", description="Kind of question within the source, e.g. 'dosing'")
     has_context: bool | None = Field(
-        default=None, description="Whether a passage needed for the answer is part of the text (PubMedQA); None: unknown"
+        default=None,
+        description="Whether a passage needed for the answer is part of the text (PubMedQA); None: unknown",
     )
     difficulty: float | None = Field(default=None, ge=0.0, le=1.0, description="1 − pass rate, where measured")
 

@@ -80,6 +80,7 @@ class Provenance(Record):
 
     policy: str = Field(description="Name of the policy")
     policy_hash: str
+    engine: str = Field(description="Kind of engine: engines differ by rounding")
     prompt: str = Field(description="Name and version of the prompt, e.g. plain@1")
     prompt_hash: str
     config_hash: str

@@ -1,0 +1,79 @@
+"""Grow many trees at once against one engine that batches whatever is waiting.
+
+Speed comes from concurrency, never from entangling trees: nothing is shared between them but the engine.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from meds3core.errors import Cancelled, Meds3Error
+from meds3core.types.question import OpenQuestion, Question
+from meds3core.types.record import Record
+from meds3core.types.tree import Tree
+
+log = logging.getLogger(__name__)
+
+
+class TreeFailure(Record):
+    """A question whose tree could not be grown. `reason` holds no question text."""
+
+    id: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one question: a tree or a failure."""
+
+    position: int
+    """Of the question among those asked for."""
+    result: Tree | TreeFailure
+
+
+async def forest(
+    questions: Iterable[Question | OpenQuestion],
+    grow_one: Callable[[Question | OpenQuestion], Awaitable[Tree]],
+    concurrency: int,
+) -> AsyncIterator[Outcome]:
+    """Keep `concurrency` trees growing and yield each as it finishes, in order of arrival.
+
+    A failing question becomes a `TreeFailure` and harms no other. Closing the iterator cancels what still grows.
+    """
+    waiting = enumerate(questions)
+    growing: set[asyncio.Task[Outcome]] = set()
+    try:
+        while True:
+            while len(growing) < concurrency and (following := next(waiting, None)) is not None:
+                growing.add(asyncio.create_task(_outcome(*following, grow_one)))
+            if not growing:
+                return
+            done, growing = await asyncio.wait(growing, return_when=asyncio.FIRST_COMPLETED)
+            # Start the successors before handing results out: whoever takes them may be slow (a disk, a database).
+            while len(growing) < concurrency and (following := next(waiting, None)) is not None:
+                growing.add(asyncio.create_task(_outcome(*following, grow_one)))
+            for task in done:
+                yield task.result()
+    finally:
+        for task in growing:
+            task.cancel()
+        await asyncio.gather(*growing, return_exceptions=True)
+
+
+async def _outcome(
+    position: int,
+    question: Question | OpenQuestion,
+    grow_one: Callable[[Question | OpenQuestion], Awaitable[Tree]],
+) -> Outcome:
+    try:
+        return Outcome(position, await grow_one(question))
+    except Cancelled:
+        raise
+    except Meds3Error as error:
+        return Outcome(position, TreeFailure(id=question.id, code=error.code, reason=str(error)))
+    except Exception as error:
+        # A fault of ours must not cost the other trees. The traceback shows code, never local values.
+        log.exception("growing a tree failed")
+        return Outcome(position, TreeFailure(id=question.id, code="internal", reason=type(error).__name__))
