@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from meds3core.data.trees import tree_line
 from meds3core.errors import ConfigError, UserError
-from meds3core.progress import CancelToken, NullSink, ProgressEvent, ProgressSink
+from meds3core.progress import NullSink, ProgressEvent, ProgressSink
 from meds3core.search.forest import TreeFailure, forest
 from meds3core.types.question import OpenQuestion, Question
 from meds3core.types.record import Record
@@ -48,8 +48,6 @@ class SearchResult(Record):
     failures: int
     reused: int
     """Trees that an earlier call had grown."""
-    finished: bool
-    """False when the run was cancelled: the same call continues it."""
 
 
 async def run_search(
@@ -61,10 +59,10 @@ async def run_search(
     concurrency: int,
     retry_failed: bool = False,
     sink: ProgressSink | None = None,
-    cancel: CancelToken | None = None,
 ) -> SearchResult:
     """Grow what is missing in `folder` and, when nothing is, write `trees.jsonl`.
 
+    Cancelling the awaiting task stops every tree in flight and leaves a folder that the same call continues.
     Raises `ConfigError` when the folder belongs to another search or holds trees of questions not asked for.
     """
     sink = sink or NullSink()
@@ -81,14 +79,10 @@ async def run_search(
                 async for outcome in outcomes:
                     store.keep(missing[outcome.position], outcome.result)
                     sink.emit(_progress(outcome.result, store, total))
-                    if cancel is not None and cancel.cancelled:
-                        break
             finally:
                 await outcomes.aclose()  # type: ignore[attr-defined]
-        finished = not store.missing()
-        if finished:
-            store.finish()
-        return SearchResult(trees=len(store.lines), failures=len(store.failures), reused=reused, finished=finished)
+        store.finish()
+        return SearchResult(trees=len(store.lines), failures=len(store.failures), reused=reused)
     finally:
         store.close()
 

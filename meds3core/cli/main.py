@@ -1,0 +1,66 @@
+"""`meds3`: every job from the command line, without the web application.
+
+Thin callers of the same functions that the workers call. What the user can mend goes to stderr in one message and
+exits with 2; nothing is printed half-way through a file.
+"""
+
+import os
+import sys
+
+# Before torch is imported anywhere: with spinning threads, a second busy process costs most of the speed on few cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from meds3core.cli import questions, sandbox, trees
+from meds3core.cli.search import search
+from meds3core.cli.verify import verify
+from meds3core.errors import Meds3Error
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="MedS3: a small language model learns to reason about medicine, from its own search trees.",
+)
+app.add_typer(questions.app, name="questions", help="Check question files and draw samples from them.")
+app.command()(verify)
+app.command()(search)
+app.add_typer(trees.app, name="trees", help="Look at search trees, report on them, convert them.")
+app.add_typer(
+    sandbox.app, name="sandbox", help="The synthetic clinic: questions, a step checker, a policy."
+)
+
+
+def main() -> None:
+    """Entry point: errors made for people become one message and their exit code."""
+    try:
+        app(standalone_mode=False)
+    except Meds3Error as error:
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, issue['loc'])) or 'settings'}: {issue['msg']}" for issue in error.errors()]
+        _complain("\n".join(problems))
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(130)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except Exception as error:
+        # Click's own usage errors know how to show themselves.
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        sys.exit(getattr(error, "exit_code", 2))
+
+
+def _complain(message: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {message}", markup=False, style="red")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""`meds3 search`: grow the trees of a file of questions; Ctrl-C stops, the same command continues."""
+
+import asyncio
+import json
+import signal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import TypeAdapter
+from rich.console import Console
+
+from meds3core.cli.progress import SearchDisplay
+from meds3core.cli.settings import with_changes
+from meds3core.config.engine import EngineConfig, OpenAIEngineConfig, TransformersEngineConfig, VllmEngineConfig
+from meds3core.config.search import PRESETS, SearchConfig
+from meds3core.data.read import load_questions
+from meds3core.engines.base import Engine
+from meds3core.engines.loading import load_engine
+from meds3core.engines.policy import PolicyFolder, inspect_policy
+from meds3core.errors import ConfigError
+from meds3core.sandbox.bundled import policy_folder
+from meds3core.search.base import SearchTools
+from meds3core.search.grow import grow, provenance
+from meds3core.search.run import FAILURES, TREES, SearchManifest, SearchResult, run_search
+from meds3core.text.prompts import TEMPLATES, PromptTemplate
+from meds3core.types.question import Question
+from meds3core.verify.judge import verifier_for
+
+BUNDLED = "clinic"
+
+
+class EngineKind(StrEnum):
+    """Engines that `--engine` knows."""
+
+    transformers = "transformers"
+    vllm = "vllm"
+    openai = "openai"
+
+
+class Preset(StrEnum):
+    """Presets of SearchConfig."""
+
+    paper = "paper"
+    quick = "quick"
+    thorough = "thorough"
+
+
+def search(
+    questions: Annotated[Path, typer.Option(help="Question file: JSON, JSONL, CSV or Parquet, format detected.")],
+    policy: Annotated[str, typer.Option(help=f"Folder of the policy, or '{BUNDLED}' for the bundled one.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run in it is continued.")],
+    engine: Annotated[EngineKind, typer.Option(help="What runs the policy.")] = EngineKind.transformers,
+    preset: Annotated[Preset, typer.Option(help="paper: the published values.")] = Preset.paper,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions.")] = None,
+    seed: Annotated[int, typer.Option(help="All random numbers derive from it.")] = 0,
+    concurrency: Annotated[int, typer.Option(min=1, help="Trees that grow at once.")] = 64,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a field of SearchConfig.")
+    ] = None,
+    engine_change: Annotated[
+        list[str] | None, typer.Option("--engine-set", metavar="NAME=VALUE", help="Change a field of the engine.")
+    ] = None,
+    skip_bad_rows: Annotated[bool, typer.Option(help="Leave out rows that do not load, and say how many.")] = False,
+    retry_failed: Annotated[bool, typer.Option(help="Grow the questions that failed before once more.")] = False,
+) -> None:
+    """Grow reasoning trees over questions whose answers can be checked."""
+    console = Console(stderr=True)
+    config = with_changes(PRESETS[preset.value], change or [])
+    engine_config = engine_settings(engine, engine_change or [])
+    folder = inspect_policy(policy_folder() if policy == BUNDLED else Path(policy))
+    loaded = load_questions(questions, limit=limit, skip_bad_rows=skip_bad_rows)
+    if loaded.errors:
+        console.print(f"{len(loaded.errors)} bad rows left out; the first: {loaded.errors[0]}", highlight=False)
+    if config.simulation == "scorer":
+        raise ConfigError("simulation 'scorer' needs a process reward model, which this command cannot load yet")
+
+    console.print(f"{len(loaded.questions)} questions, policy {folder.name}, engine {engine.value}", highlight=False)
+    display = SearchDisplay(console)
+    try:
+        result = asyncio.run(
+            _search(loaded.questions, folder, engine_config, config, seed, concurrency, out, retry_failed, display)
+        )
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        console.print(f"Stopped. What is finished lies in {out}; the same command continues.", highlight=False)
+        raise typer.Exit(130) from None
+    _say(console, result, out)
+
+
+def engine_settings(kind: EngineKind, changes: list[str]) -> EngineConfig:
+    """The configuration of an engine with `NAME=VALUE` changes."""
+    if kind is EngineKind.openai:
+        # It has fields without defaults, so the changes are its whole description.
+        pairs = (change.partition("=") for change in changes)
+        return TypeAdapter(OpenAIEngineConfig).validate_python(
+            {"kind": "openai", **{name.strip(): value.strip() for name, _, value in pairs}}
+        )
+    if kind is EngineKind.vllm:
+        return with_changes(VllmEngineConfig(), changes)
+    return with_changes(TransformersEngineConfig(), changes)
+
+
+def prompt_template(config: SearchConfig, folder: PolicyFolder) -> PromptTemplate:
+    """The prompt that the configuration names, or else the policy's folder, or else the guided one."""
+    name = config.prompt if config.prompt != "auto" else (folder.prompt or "guided")
+    return TEMPLATES[name]
+
+
+async def _search(
+    questions: tuple[Question, ...],
+    folder: PolicyFolder,
+    engine_config: EngineConfig,
+    config: SearchConfig,
+    seed: int,
+    concurrency: int,
+    out: Path,
+    retry_failed: bool,
+    display: SearchDisplay,
+) -> SearchResult:
+    engine: Engine = load_engine(folder.path, engine_config)
+    try:
+        tools = SearchTools(
+            engine=engine,
+            verifier_for=verifier_for,
+            prompt=prompt_template(config, folder),
+            config=config,
+            seed=seed,
+        )
+        manifest = SearchManifest(provenance=provenance(tools), config=json.loads(config.model_dump_json()))
+        work = asyncio.create_task(
+            run_search(
+                questions,
+                lambda question: grow(question, tools),
+                manifest,
+                out,
+                concurrency=concurrency,
+                retry_failed=retry_failed,
+                sink=display,
+            )
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, work.cancel)
+        with display:
+            return await work
+    finally:
+        await engine.close()
+
+
+def _say(console: Console, result: SearchResult, out: Path) -> None:
+    again = f", {result.reused} of them from an earlier call" if result.reused else ""
+    console.print(f"{result.trees} trees{again} in {out / TREES}", highlight=False)
+    if result.failures:
+        console.print(
+            f"{result.failures} questions failed, with reasons in {out / FAILURES}; --retry-failed tries them again",
+            highlight=False,
+        )
+    console.print(f"meds3 trees report {out}   makes a page to browse them", highlight=False)
+    if not result.trees:
+        raise typer.Exit(1)

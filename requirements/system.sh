@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# System packages that the tests use: a browser with a font. Installs them on Debian or Ubuntu as root; otherwise says
+# what an administrator must install. Browser tests are skipped with a reason where there is no browser.
+set -u
+
+missing=()
+command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+  missing+=(chromium)
+[ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing+=(fonts-dejavu-core)
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+  echo "installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq update >/dev/null
+  apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null && exit 0
+fi
+echo "The browser tests need: ${missing[*]}. An administrator installs them with: apt-get install ${missing[*]}" >&2
+echo "Until then the browser tests are skipped." >&2
+exit 0
