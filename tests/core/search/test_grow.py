@@ -24,10 +24,11 @@ def grow_alone(number: int, tools) -> Tree:
     return asyncio.run(grow(make_question(number), tools))
 
 
-def grow_together(numbers, tools, concurrency=100):
+def grow_together(numbers, tools, concurrency=100, grow_one=None):
     async def run():
         questions = [make_question(number) for number in numbers]
-        outcomes = [outcome async for outcome in forest(questions, lambda q: grow(q, tools), concurrency)]
+        grow_it = grow_one or (lambda question: grow(question, tools))
+        outcomes = [outcome async for outcome in forest(questions, grow_it, concurrency)]
         return {numbers[outcome.position]: outcome.result for outcome in outcomes}
 
     return asyncio.run(run())
