@@ -92,8 +92,9 @@ class EngineInfo:
 class Engine(Protocol):
     """A language model that many callers share.
 
-    Raises, for the one request concerned: `ContextOverflow` when prompt plus `max_tokens` exceed the context
-    length, `EngineError` when it failed.
+    Raises, for the one request concerned: `ContextOverflow` when the prompt leaves no room for a single token,
+    `EngineError` when it failed. A `max_tokens` beyond the rest of the context is cut to it; what is then cut off
+    finishes with `length`.
     """
 
     @property
