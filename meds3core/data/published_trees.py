@@ -13,7 +13,16 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from meds3core.data.trees import TreeFileError, first_problem, json_of, kind_of, lines_of, text_field, write_whole
+from meds3core.data.trees import (
+    TreeFileError,
+    first_problem,
+    json_of,
+    kind_of,
+    lines_of,
+    strict_json,
+    text_field,
+    write_whole,
+)
 from meds3core.errors import UserError
 from meds3core.text.steps import OPENER, split
 from meds3core.types.question import AnswerFormat, ChoiceFormat, Gold, Option, Question, TextFormat, YesNoFormat
@@ -75,7 +84,7 @@ def read_published(path: Path) -> Iterator[ImportedTree]:
             yield import_record(json_of(line, path, number, ended), f"{path}, line {number}", str(number))
         return
     try:
-        rows = json.loads(path.read_bytes().decode("utf-8-sig"))
+        rows = strict_json(path.read_bytes().decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         at = f" (line {error.lineno}: {error.msg})" if isinstance(error, json.JSONDecodeError) else ""
         raise TreeFileError(f"{path}: not a JSON array in UTF-8{at}") from error
@@ -122,10 +131,7 @@ def import_record(record: Any, where: str, fallback_id: str) -> ImportedTree:
             notes.append("the first step has several values: the first one was kept")
             first = trajectories[0][0][0]
             trajectories = [([first, *steps[1:]], right, at) for steps, right, at in trajectories]
-    try:
-        nodes = _arena(trajectories, question, notes)
-    except ValidationError as error:
-        raise TreeFileError(f"{where}: a step has a {first_problem(error, True)}") from error
+    nodes = _arena(trajectories, question, notes)
     origin = Provenance(
         policy="imported", policy_hash="", engine="unknown", prompt="unknown", prompt_hash="", config_hash="", seed=0
     )

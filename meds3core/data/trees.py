@@ -96,15 +96,25 @@ def json_of(line: bytes, path: Path, number: int, ended: bool) -> Any:
     """The value on a line; a bad last line without a line end is told apart from other bad lines."""
     where = f"{path}, line {number}"
     try:
-        return json.loads(line.decode())
+        return strict_json(line.decode())
     except (ValueError, RecursionError) as error:
         if not ended:
             raise _CutShort(f"{where}: the last line is cut short; whatever wrote it was interrupted") from error
         if isinstance(error, UnicodeDecodeError):
             raise TreeFileError(f"{where}: not UTF-8 (byte {error.start + 1} of the line)") from error
+        if isinstance(error, UnicodeEncodeError):
+            raise TreeFileError(f"{where}: a text holds half a character (a lone surrogate)") from error
         if isinstance(error, json.JSONDecodeError):
             raise TreeFileError(f"{where}: not JSON ({error.msg} at character {error.pos + 1})") from error
         raise TreeFileError(f"{where}: not JSON that can be read (nested too deep, or a number too long)") from error
+
+
+def strict_json(text: str) -> Any:
+    """The value of a JSON text all of whose texts can be written again; raises a `ValueError`."""
+    value = json.loads(text)
+    if "\\ud" in text or "\\uD" in text:
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def _tree(row: Any, where: str) -> Tree:
@@ -124,13 +134,21 @@ def _tree(row: Any, where: str) -> Tree:
 
 
 def first_problem(error: ValidationError, has_gold: bool) -> str:
-    """Field and complaint of the first error that matters; values stay out of the message."""
-    other = "OpenQuestion" if has_gold else "Question"
-    problems = error.errors(include_url=False, include_input=False)
-    problem = next((p for p in problems if other not in p["loc"]), problems[0])
-    field = ".".join(str(part) for part in problem["loc"] if part not in ("Question", "OpenQuestion"))
-    complaint = "does not fit the other fields" if problem["type"] == "value_error" else problem["msg"]
-    return f"field '{field}': {complaint}"
+    """Field and complaint of the first error that matters; values stay out of the message.
+
+    A tree's question was tried with and without gold, and the errors of both stand in `error`, the class as the
+    second part of their place; `has_gold` says which of the two was meant.
+    """
+    problems = []
+    for problem in error.errors(include_url=False, include_input=False):
+        place = problem["loc"]
+        if place[0] == "question" and len(place) > 1:
+            if (place[1] == "OpenQuestion") is has_gold:
+                continue
+            place = (place[0], *place[2:])
+        complaint = "does not fit the other fields" if problem["type"] == "value_error" else problem["msg"]
+        problems.append(f"field '{'.'.join(map(str, place))}': {complaint}")
+    return problems[0]
 
 
 def _check_arena(tree: Tree, where: str) -> None:
