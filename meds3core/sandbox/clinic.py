@@ -20,20 +20,18 @@ from meds3core.sandbox.template import Values
 
 Split = Literal["train", "test"]
 
-FAMILIES: dict[str, Family] = {
-    family.name: family
-    for family in (
-        Dosing(),
-        AnionGap(),
-        Curb65(),
-        Fluids(),
-        Calcium(),
-        Clearance(),
-        AcidBase(),
-        Contraindication(),
-        LabTable(),
-    )
-}
+_ALL: tuple[Family, ...] = (
+    Dosing(),
+    AnionGap(),
+    Curb65(),
+    Fluids(),
+    Calcium(),
+    Clearance(),
+    AcidBase(),
+    Contraindication(),
+    LabTable(),
+)
+FAMILIES = {family.name: family for family in _ALL}
 TEST_SHARE = 5
 """One in so many parameter tuples belongs to the test space."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from random import Random
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from meds3core.sandbox.template import Template, Value, Values
 from meds3core.sandbox.verdict import ErrorKind
@@ -36,7 +36,8 @@ class Form:
 
     `rules` gives the right value of each ruled slot. `misrules` make it a misconception: they say what an author who
     holds it writes instead. Such a sentence is wrong, with kind `flaw`, wherever its value differs from the rule's.
-    `errors` names the kind of error of a wrong ruled slot where it is not `ARITHMETIC`.
+    `errors` names the kind of error of a wrong ruled slot where it is not `ARITHMETIC`. `implies` gives values that the
+    sentence settles without writing them.
     """
 
     template: Template
@@ -44,6 +45,7 @@ class Form:
     misrules: Mapping[str, Rule] = field(default_factory=dict)
     flaw: ErrorKind = ErrorKind.WRONG_FORMULA
     errors: Mapping[str, ErrorKind] = field(default_factory=dict)
+    implies: Mapping[str, Rule] = field(default_factory=dict)
 
     def error_of(self, slot: str) -> ErrorKind:
         """The kind of error when this ruled slot is wrong."""
@@ -83,6 +85,8 @@ class Case:
             for slot in place.right.template.slots:
                 if slot in place.right.rules:
                     values[slot] = place.right.rules[slot](values)
+            for slot, rule in place.right.implies.items():
+                values[slot] = rule(values)
         return values
 
     @property
@@ -91,14 +95,17 @@ class Case:
         return str(self.truth[self.answer_from])
 
 
+Wordings = Mapping[Level, tuple[Template, ...]]
+
+
 class Family(Protocol):
     """A kind of question. `forms` are all its sentences, whatever the level."""
 
-    name: str
-    wordings: Mapping[Level, tuple[Template, ...]]
-    surface: frozenset[str]
+    name: ClassVar[str]
+    wordings: ClassVar[Wordings]
+    surface: ClassVar[frozenset[str]]
     """Facts that change the wording only; the others decide whether a question is a training or a test one."""
-    forms: tuple[Form, ...]
+    forms: ClassVar[tuple[Form, ...]]
 
     def sample(self, rng: Random, level: Level) -> dict[str, Value]:
         """Draw the facts of a question."""
@@ -115,7 +122,8 @@ def sentence(
     misrules: Mapping[str, Rule] | None = None,
     flaw: ErrorKind = ErrorKind.WRONG_FORMULA,
     errors: Mapping[str, ErrorKind] | None = None,
+    implies: Mapping[str, Rule] | None = None,
     **rules: Rule,
 ) -> Form:
     """A `Form`; keyword arguments are the rules of its slots."""
-    return Form(Template(text), rules, misrules or {}, flaw, errors or {})
+    return Form(Template(text), rules, misrules or {}, flaw, errors or {}, implies or {})

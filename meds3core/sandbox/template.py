@@ -65,9 +65,7 @@ class Template:
         return None if match is None else (self._values(match), text[match.end() :])
 
     def _values(self, match: re.Match[str]) -> dict[str, Value]:
-        return {
-            name: Decimal(match[name]) if name in self.numbers else match[name].lower() for name in self.slots
-        }
+        return {name: Decimal(match[name]) if name in self.numbers else match[name].lower() for name in self.slots}
 
 
 def tenth(value: Decimal) -> Decimal:

@@ -60,7 +60,7 @@ def make_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCa
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return LlamaForCausalLM(config)
+    return LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def train(recipe: Recipe, out: Path, save_every_s: float = 600.0) -> LlamaForCau
             for group, rate in zip(stepper.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
         loss = loss_of(model, batch)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for stepper in steppers:
             stepper.step()
@@ -165,15 +165,16 @@ def save(
     """Write weights, tokenizer, generation settings and the policy's card of settings."""
     out.mkdir(parents=True, exist_ok=True)
     parameters = sum(p.numel() for p in model.parameters())
-    model.generation_config = GenerationConfig(
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
     if parameters > LARGEST_IN_FLOAT32:
-        stored = LlamaForCausalLM(model.config)
+        stored = LlamaForCausalLM(model.config)  # type: ignore[no-untyped-call]
         stored.load_state_dict(model.state_dict())
-        stored.to(torch.bfloat16).save_pretrained(out)
+        nn.Module.to(stored, torch.bfloat16)
+        stored.save_pretrained(out)
     else:
         model.save_pretrained(out)
     tokenizer.save_pretrained(out)

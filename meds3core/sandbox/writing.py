@@ -28,7 +28,8 @@ def write(case: Case, rng: Random | None = None, slip_rate: float = SLIP_RATE, r
     An error is carried on: later steps compute with the wrong value, as a person would.
     """
     values = dict(case.facts)
-    bodies, planted = [OPENER], {}
+    bodies: list[str] = [OPENER]
+    planted: dict[int, ErrorKind] = {}
     mentioned: set[str] = set()
     for number, place in enumerate(case.places, start=1):
         form = _choose(place, rng, rate_scale)
@@ -36,15 +37,15 @@ def write(case: Case, rng: Random | None = None, slip_rate: float = SLIP_RATE, r
         for slot in form.template.slots:
             due = form.rules[slot](values) if slot in form.rules else values[slot]
             value = form.misrules[slot](values) if slot in form.misrules else due
-            slipped = False
             # A value is misread or miscalculated where it first occurs; later steps repeat what was said.
             if rng is not None and slot not in mentioned and slot not in form.misrules and rng.random() < slip_rate:
-                value, slipped = _slip(form, slot, value, rng), True
+                value = _slip(form, slot, value, rng)
             if value != due:
-                kind = ErrorKind.MISREAD if slipped and slot not in form.rules else form.error_of(slot)
-                planted.setdefault(number, kind)
+                planted.setdefault(number, form.error_of(slot) if slot in form.rules else _copying_error(case, slot))
             said[slot] = values[slot] = value
             mentioned.add(slot)
+        for slot, rule in form.implies.items():
+            values[slot] = rule(values)
         body = form.template.write(said)
         if number == len(case.places):
             body = f"{body} {state_answer(case, values)}"
@@ -55,6 +56,10 @@ def write(case: Case, rng: Random | None = None, slip_rate: float = SLIP_RATE, r
 def state_answer(case: Case, values: Values) -> str:
     """The closing sentence, with the answer that these values lead to."""
     return f"The answer is {case.answer.write({'answer': values[case.answer_from]})}."
+
+
+def _copying_error(case: Case, slot: str) -> ErrorKind:
+    return ErrorKind.MISREAD if slot in case.facts else ErrorKind.CONTRADICTION
 
 
 def _choose(place: Place, rng: Random | None, rate_scale: float) -> Form:

@@ -6,8 +6,9 @@ every acidosis is metabolic, and Winter's formula without its constant.
 
 from decimal import Decimal
 from random import Random
+from typing import ClassVar
 
-from meds3core.sandbox.forms import Case, Form, Level, Place, sentence
+from meds3core.sandbox.forms import Case, Form, Level, Place, Wordings, sentence
 from meds3core.sandbox.template import Template, Value, Values, number, plain
 from meds3core.sandbox.verdict import ErrorKind
 from meds3core.types.question import AnswerFormat, ChoiceFormat, NumberFormat, Option, TextFormat
@@ -40,9 +41,9 @@ def _letter(values: Values) -> Value:
 class AcidBase:
     """Easy: the primary disorder. Medium: the expected pCO2. Hard: what breathing adds, among options."""
 
-    name = "acid-base"
-    surface = frozenset({"who", "option_a", "option_b", "option_c"})
-    wordings = {
+    name: ClassVar[str] = "acid-base"
+    surface: ClassVar[frozenset[str]] = frozenset({"who", "option_a", "option_b", "option_c"})
+    wordings: ClassVar[Wordings] = {
         Level.EASY: (
             Template(
                 "A {who:*} has pH {ph}, pCO2 {pco2} mmHg and bicarbonate {hco3} mmol/L. "
@@ -63,9 +64,7 @@ class AcidBase:
         ),
     }
 
-    _ph = sentence(
-        "pH {ph} means {kind:acidosis|alkalosis}.", errors={"kind": _CRITERION}, kind=_kind
-    )
+    _ph = sentence("pH {ph} means {kind:acidosis|alkalosis}.", errors={"kind": _CRITERION}, kind=_kind)
     _cause = sentence(
         f"Bicarbonate {{hco3}} against 22 to 26 and pCO2 {{pco2}} make it {{primary:{'|'.join(PRIMARY)}}}.",
         errors={"primary": _CRITERION},
@@ -77,7 +76,9 @@ class AcidBase:
         flaw=_CRITERION,
         primary=_primary,
     )
-    _product = sentence("1.5 × bicarbonate = 1.5 × {hco3} = {product}.", product=lambda v: plain(Decimal("1.5") * number(v, "hco3")))
+    _product = sentence(
+        "1.5 × bicarbonate = 1.5 × {hco3} = {product}.", product=lambda v: plain(Decimal("1.5") * number(v, "hco3"))
+    )
     _winter = sentence("Expected pCO2 = {product} + 8 = {expected}.", expected=lambda v: number(v, "product") + 8)
     _no_constant = sentence(
         "Expected pCO2 = {expected}.",
@@ -85,12 +86,13 @@ class AcidBase:
         expected=lambda v: number(v, "product") + 8,
     )
     _breathing = sentence(
-        f"Measured {{pco2}} against {{expected}} shows {{verdict:{'|'.join(BREATHING)}}}, which is option {{letter:A|B|C}}.",
+        f"Measured {{pco2}} against {{expected}} shows {{verdict:{'|'.join(BREATHING)}}}, "
+        "which is option {letter:A|B|C}.",
         errors={"verdict": _CRITERION, "letter": ErrorKind.MISREAD},
         verdict=_verdict,
         letter=_letter,
     )
-    forms: tuple[Form, ...] = (_ph, _cause, _all_metabolic, _product, _winter, _no_constant, _breathing)
+    forms: ClassVar[tuple[Form, ...]] = (_ph, _cause, _all_metabolic, _product, _winter, _no_constant, _breathing)
 
     def sample(self, rng: Random, level: Level) -> dict[str, Value]:
         """Draw gases whose pH, pCO2 and bicarbonate agree in direction."""
@@ -99,9 +101,13 @@ class AcidBase:
             acid, metabolic = rng.random() < 0.5, rng.random() < 0.4
             facts["ph"] = Decimal(rng.randint(705, 732) if acid else rng.randint(748, 760)).scaleb(-2)
             if metabolic:
-                hco3, pco2 = (rng.randint(6, 20), rng.randint(18, 34)) if acid else (rng.randint(29, 42), rng.randint(46, 56))
+                hco3, pco2 = (
+                    (rng.randint(6, 20), rng.randint(18, 34)) if acid else (rng.randint(29, 42), rng.randint(46, 56))
+                )
             else:
-                hco3, pco2 = (rng.randint(25, 36), rng.randint(50, 80)) if acid else (rng.randint(15, 24), rng.randint(18, 32))
+                hco3, pco2 = (
+                    (rng.randint(25, 36), rng.randint(50, 80)) if acid else (rng.randint(15, 24), rng.randint(18, 32))
+                )
             return facts | {"pco2": Decimal(pco2), "hco3": Decimal(hco3)}
         hco3 = rng.randrange(6, 21, 2)
         if level is Level.MEDIUM:

@@ -6,8 +6,9 @@ would be without the gap acidosis. The misconception leaves the bicarbonate out 
 
 from decimal import Decimal
 from random import Random
+from typing import ClassVar
 
-from meds3core.sandbox.forms import Case, Form, Level, Place, sentence
+from meds3core.sandbox.forms import Case, Form, Level, Place, Wordings, sentence
 from meds3core.sandbox.template import Template, Value, Values, number, plain
 from meds3core.types.question import NumberFormat
 
@@ -17,9 +18,9 @@ WHO = ("man", "woman", "patient")
 class AnionGap:
     """Easy and medium: the gap (medium: corrected for albumin). Hard: the delta bicarbonate."""
 
-    name = "anion-gap"
-    surface = frozenset({"who"})
-    wordings = {
+    name: ClassVar[str] = "anion-gap"
+    surface: ClassVar[frozenset[str]] = frozenset({"who"})
+    wordings: ClassVar[Wordings] = {
         Level.EASY: (
             Template("A {who:*} has sodium {na}, chloride {cl} and bicarbonate {hco3} mmol/L. What is the anion gap?"),
             Template("Sodium {na}, bicarbonate {hco3}, chloride {cl} mmol/L in a {who:*}. Give the anion gap."),
@@ -39,12 +40,8 @@ class AnionGap:
     }
 
     _read = sentence("Sodium is {na}, chloride is {cl} and bicarbonate is {hco3}.")
-    _part = sentence(
-        "Sodium - chloride = {na} - {cl} = {part}.", part=lambda v: abs(number(v, "na") - number(v, "cl"))
-    )
-    _gap = sentence(
-        "Anion gap = {part} - {hco3} = {gap}.", gap=lambda v: abs(number(v, "part") - number(v, "hco3"))
-    )
+    _part = sentence("Sodium - chloride = {na} - {cl} = {part}.", part=lambda v: abs(number(v, "na") - number(v, "cl")))
+    _gap = sentence("Anion gap = {part} - {hco3} = {gap}.", gap=lambda v: abs(number(v, "part") - number(v, "hco3")))
     _no_bicarbonate = sentence(
         "Anion gap = {gap}.",
         misrules={"gap": lambda v: v["part"]},
@@ -64,7 +61,7 @@ class AnionGap:
         "Delta bicarbonate = {hco3} + {excess} = {delta}.",
         delta=lambda v: number(v, "hco3") + number(v, "excess"),
     )
-    forms: tuple[Form, ...] = (_read, _part, _gap, _no_bicarbonate, _albumin, _corrected, _excess, _delta)
+    forms: ClassVar[tuple[Form, ...]] = (_read, _part, _gap, _no_bicarbonate, _albumin, _corrected, _excess, _delta)
 
     def sample(self, rng: Random, level: Level) -> dict[str, Value]:
         """Draw electrolytes that a living patient can have; hard ones have a raised gap."""

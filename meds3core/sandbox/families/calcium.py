@@ -5,8 +5,9 @@ Reference range 8.5 to 10.5 mg/dL. The misconception multiplies the albumin itse
 
 from decimal import Decimal
 from random import Random
+from typing import ClassVar
 
-from meds3core.sandbox.forms import Case, Form, Level, Place, sentence
+from meds3core.sandbox.forms import Case, Form, Level, Place, Wordings, sentence
 from meds3core.sandbox.template import Template, Value, Values, number, tenth
 from meds3core.sandbox.verdict import ErrorKind
 from meds3core.types.question import AnswerFormat, NumberFormat, TextFormat
@@ -24,9 +25,9 @@ def _class(values: Values) -> Value:
 class Calcium:
     """Easy: albumin in halves. Medium: in tenths. Hard: also low, normal or high."""
 
-    name = "calcium"
-    surface = frozenset({"who"})
-    wordings = {
+    name: ClassVar[str] = "calcium"
+    surface: ClassVar[frozenset[str]] = frozenset({"who"})
+    wordings: ClassVar[Wordings] = {
         Level.EASY: (
             Template("A {who:*} has calcium {ca} mg/dL and albumin {albumin} g/dL. What is the corrected calcium?"),
         ),
@@ -62,7 +63,7 @@ class Calcium:
         errors={"level": ErrorKind.WRONG_CRITERION},
         level=_class,
     )
-    forms: tuple[Form, ...] = (_read, _deficit, _extra, _whole_albumin, _corrected, _judged)
+    forms: ClassVar[tuple[Form, ...]] = (_read, _deficit, _extra, _whole_albumin, _corrected, _judged)
 
     def sample(self, rng: Random, level: Level) -> dict[str, Value]:
         """Draw a calcium and a lowered albumin."""
@@ -76,10 +77,15 @@ class Calcium:
     def solve(self, facts: Values, level: Level, text: str) -> Case:
         """The solution: a number in mg/dL, or a class."""
         extra = Place(self._extra, self._whole_albumin, 0.3 if level is Level.EASY else 0.62)
-        places = (Place(self._read), Place(self._deficit), extra, Place(self._corrected))
+        places: tuple[Place, ...] = (Place(self._read), Place(self._deficit), extra, Place(self._corrected))
         form: AnswerFormat
         if level is Level.HARD:
-            places, source, answer, form = (*places, Place(self._judged)), "level", "{answer:low|normal|high}", TextFormat()
+            places, source, answer, form = (
+                (*places, Place(self._judged)),
+                "level",
+                "{answer:low|normal|high}",
+                TextFormat(),
+            )
         else:
             source, answer, form = "corrected", "{answer} mg/dL", NumberFormat(unit="mg/dL", absolute_tolerance=0.051)
         return Case(self.name, level, facts, text, places, Template(answer), source, form)

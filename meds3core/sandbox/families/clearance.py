@@ -5,8 +5,9 @@ Weight in kg, creatinine in mg/dL, clearance in mL/min. The misconception forget
 
 from decimal import Decimal
 from random import Random
+from typing import ClassVar
 
-from meds3core.sandbox.forms import Case, Form, Level, Place, sentence
+from meds3core.sandbox.forms import Case, Form, Level, Place, Wordings, sentence
 from meds3core.sandbox.template import Template, Value, Values, number, plain
 from meds3core.types.question import NumberFormat
 
@@ -26,9 +27,9 @@ def _quotient(values: Values) -> Value:
 class Clearance:
     """Easy: men. Medium: either. Hard: either, with weights that are less round."""
 
-    name = "clearance"
-    surface: frozenset[str] = frozenset()
-    wordings = {
+    name: ClassVar[str] = "clearance"
+    surface: ClassVar[frozenset[str]] = frozenset()
+    wordings: ClassVar[Wordings] = {
         level: (
             Template(
                 "A {sex:man|woman} of {age} years and {weight} kg has creatinine {creatinine} mg/dL. "
@@ -59,7 +60,7 @@ class Clearance:
         "The patient is a {sex:man|woman}, so the clearance is 0.85 × {base} = {clearance} mL/min.",
         clearance=lambda v: plain(number(v, "base") * Decimal("0.85")) if v["sex"] == "woman" else v["base"],
     )
-    forms: tuple[Form, ...] = (_years, _product, _divisor, _base, _male, _female)
+    forms: ClassVar[tuple[Form, ...]] = (_years, _product, _divisor, _base, _male, _female)
 
     def sample(self, rng: Random, level: Level) -> dict[str, Value]:
         """Draw until the quotient is whole and in a living person's range."""

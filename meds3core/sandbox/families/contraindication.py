@@ -5,8 +5,9 @@ The note states three conditions, some of them denied. The misconception takes a
 
 from decimal import Decimal
 from random import Random
+from typing import ClassVar
 
-from meds3core.sandbox.forms import Case, Form, Level, Place, Rule, sentence
+from meds3core.sandbox.forms import Case, Form, Level, Place, Rule, Wordings, sentence
 from meds3core.sandbox.template import Template, Value, Values
 from meds3core.sandbox.verdict import ErrorKind
 from meds3core.types.question import AnswerFormat, ChoiceFormat, Option, TextFormat
@@ -65,6 +66,7 @@ def _letter(values: Values) -> Value:
     return next(("ABC"[i - 1] for i in (1, 2, 3) if values[f"drug_{i}"] == values["avoided"]), "C")
 
 
+_CHOICES = "|".join((*CONDITIONS, "nothing"))
 _STATUS = f"{HAS}|{DENIES}|not in note"
 _NOTE = (
     "Note: {who:*}, {age} years, seen for {reason:*}, {says_a:has|denies} {note_a:*}, {says_b:has|denies} {note_b:*}, "
@@ -75,48 +77,47 @@ _NOTE = (
 class Contraindication:
     """Easy: nothing is denied. Medium: two conditions are denied. Hard: the same among options."""
 
-    name = "contraindication"
-    surface = frozenset({"who", "age", "reason"})
-    wordings = {
-        Level.EASY: (
-            Template(_NOTE + "Which is contraindicated: {drug_1:*}, {drug_2:*} or {drug_3:*}?"),
-        ),
-        Level.MEDIUM: (
-            Template(_NOTE + "Planned: {drug_1:*}, {drug_2:*}, {drug_3:*}. Which must not be given?"),
-        ),
+    name: ClassVar[str] = "contraindication"
+    surface: ClassVar[frozenset[str]] = frozenset({"who", "age", "reason"})
+    wordings: ClassVar[Wordings] = {
+        Level.EASY: (Template(_NOTE + "Which is contraindicated: {drug_1:*}, {drug_2:*} or {drug_3:*}?"),),
+        Level.MEDIUM: (Template(_NOTE + "Planned: {drug_1:*}, {drug_2:*}, {drug_3:*}. Which must not be given?"),),
         Level.HARD: (
             Template(_NOTE + "Which planned medicine must not be given?\nA. {drug_1:*}\nB. {drug_2:*}\nC. {drug_3:*}"),
         ),
     }
 
     _looks = tuple(
-        sentence(
-            f"The drug {{drug_{i}:*}} is avoided in {{condition_{i}:{'|'.join((*CONDITIONS, 'nothing'))}}}: "
-            f"{{status_{i}:{_STATUS}}}.",
+        Form(
+            Template(f"The drug {{drug_{i}:*}} is avoided in {{condition_{i}:{_CHOICES}}}: {{status_{i}:{_STATUS}}}."),
+            rules={f"condition_{i}": _condition(f"drug_{i}"), f"status_{i}": _stated(i)},
             errors={f"condition_{i}": _CRITERION, f"status_{i}": _READING},
-            **{f"condition_{i}": _condition(f"drug_{i}"), f"status_{i}": _stated(i)},
         )
         for i in (1, 2, 3)
     )
     _presumes = tuple(
-        sentence(
-            f"The drug {{drug_{i}:*}} is avoided in {{condition_{i}:{'|'.join((*CONDITIONS, 'nothing'))}}}, "
-            f"in the note: {{status_{i}:{_STATUS}}}.",
+        Form(
+            Template(
+                f"The drug {{drug_{i}:*}} is avoided in {{condition_{i}:{_CHOICES}}}, "
+                f"in the note: {{status_{i}:{_STATUS}}}."
+            ),
+            rules={f"condition_{i}": _condition(f"drug_{i}"), f"status_{i}": _stated(i)},
             misrules={f"status_{i}": _mentioned(i)},
             flaw=_READING,
             errors={f"condition_{i}": _CRITERION},
-            **{f"condition_{i}": _condition(f"drug_{i}"), f"status_{i}": _stated(i)},
         )
         for i in (1, 2, 3)
     )
-    _last = sentence(f"So {{avoided:{'|'.join(DRUGS)}}} is contraindicated.", avoided=_avoided)
+    _last = sentence(
+        f"So {{avoided:{'|'.join(DRUGS)}}} is contraindicated.", errors={"avoided": _CRITERION}, avoided=_avoided
+    )
     _option = sentence(
         f"So {{avoided:{'|'.join(DRUGS)}}} is contraindicated, which is option {{letter:A|B|C}}.",
-        errors={"letter": _READING},
+        errors={"avoided": _CRITERION, "letter": _READING},
         avoided=_avoided,
         letter=_letter,
     )
-    forms: tuple[Form, ...] = (*_looks, *_presumes, _last, _option)
+    forms: ClassVar[tuple[Form, ...]] = (*_looks, *_presumes, _last, _option)
 
     def sample(self, rng: Random, level: Level) -> dict[str, Value]:
         """Draw three planned medicines; the note holds one's condition, denies another's and has an unrelated one."""

@@ -7,8 +7,9 @@ misconception ignores the diastolic pressure.
 
 from decimal import Decimal
 from random import Random
+from typing import ClassVar
 
-from meds3core.sandbox.forms import Case, Form, Level, Place, Rule, sentence
+from meds3core.sandbox.forms import Case, Form, Level, Place, Rule, Wordings, sentence
 from meds3core.sandbox.template import Template, Value, Values, number
 from meds3core.sandbox.verdict import ErrorKind
 from meds3core.types.question import AnswerFormat, ChoiceFormat, NumberFormat, Option, TextFormat
@@ -49,21 +50,18 @@ def _letter(values: Values) -> Value:
 class Curb65:
     """Easy: the score. Medium: the site of care. Hard: the site of care among options."""
 
-    name = "curb65"
-    surface = frozenset({"option_a", "option_b", "option_c"})
+    name: ClassVar[str] = "curb65"
+    surface: ClassVar[frozenset[str]] = frozenset({"option_a", "option_b", "option_c"})
     _findings = (
         "Pneumonia at age {age}, confusion {confusion:present|absent}, urea {urea} mmol/L, breathing rate {rate}, "
         "pressure {sbp}/{dbp}. "
     )
-    wordings = {
+    wordings: ClassVar[Wordings] = {
         Level.EASY: (Template(_findings + "What is the CURB-65 score?"),),
-        Level.MEDIUM: (
-            Template(_findings + "By CURB-65, is the place of care home, ward or intensive care?"),
-        ),
+        Level.MEDIUM: (Template(_findings + "By CURB-65, is the place of care home, ward or intensive care?"),),
         Level.HARD: (
             Template(
-                _findings
-                + "By CURB-65, which is the place of care?\nA. {option_a:*}\nB. {option_b:*}\nC. {option_c:*}"
+                _findings + "By CURB-65, which is the place of care?\nA. {option_a:*}\nB. {option_b:*}\nC. {option_c:*}"
             ),
         ),
     }
@@ -115,7 +113,7 @@ class Curb65:
         site=_site,
         letter=_letter,
     )
-    forms: tuple[Form, ...] = (_confusion, _urea, _rate, _pressure, _systolic, _age, _sum, _place, _option)
+    forms: ClassVar[tuple[Form, ...]] = (_confusion, _urea, _rate, _pressure, _systolic, _age, _sum, _place, _option)
 
     def sample(self, rng: Random, level: Level) -> dict[str, Value]:
         """Draw findings; above the easy level the diastolic criterion alone decides the pressure point often."""

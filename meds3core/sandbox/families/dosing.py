@@ -5,8 +5,9 @@ Daily doses are usual paediatric ones (mg/kg per day); the misconception is to g
 
 from decimal import Decimal
 from random import Random
+from typing import ClassVar
 
-from meds3core.sandbox.forms import Case, Form, Level, Place, sentence
+from meds3core.sandbox.forms import Case, Form, Level, Place, Wordings, sentence
 from meds3core.sandbox.template import Template, Value, Values, number, plain
 from meds3core.types.question import NumberFormat
 
@@ -39,9 +40,9 @@ STRENGTHS = (2, 4, 5, 8, 10, 20, 25, 40, 50)
 class Dosing:
     """Easy: one daily dose. Medium: divided doses. Hard: the volume of each dose."""
 
-    name = "dosing"
-    surface = frozenset({"who"})
-    wordings = {
+    name: ClassVar[str] = "dosing"
+    surface: ClassVar[frozenset[str]] = frozenset({"who"})
+    wordings: ClassVar[Wordings] = {
         Level.EASY: (
             Template("A {who:*} of {weight} kg gets {drug:*} {per_kg} mg/kg once a day. What is the dose in mg?"),
             Template(
@@ -66,7 +67,9 @@ class Dosing:
         ),
     }
 
-    _read_once = sentence("Weight is {weight} kg and {drug:*} is {per_kg} mg/kg once a day.")
+    _read_once = sentence(
+        "Weight is {weight} kg and {drug:*} is {per_kg} mg/kg once a day.", implies={"doses": lambda v: Decimal(1)}
+    )
     _read = sentence("Weight is {weight} kg and {drug:*} is {per_kg} mg/kg per day in {doses} doses.")
     _once = sentence(
         "Dose = {weight} × {per_kg} = {dose} mg.", dose=lambda v: plain(number(v, "weight") * number(v, "per_kg"))
@@ -87,7 +90,7 @@ class Dosing:
         "Volume = {dose} / {strength} = {volume} mL.",
         volume=lambda v: plain(number(v, "dose") / number(v, "strength")),
     )
-    forms: tuple[Form, ...] = (_read_once, _read, _once, _daily, _each, _undivided, _volume)
+    forms: ClassVar[tuple[Form, ...]] = (_read_once, _read, _once, _daily, _each, _undivided, _volume)
 
     def sample(self, rng: Random, level: Level) -> dict[str, Value]:
         """Draw until all results are whole (a volume may have one decimal) and small."""

@@ -6,8 +6,9 @@ carries the rate of one band over into the next.
 
 from decimal import Decimal
 from random import Random
+from typing import ClassVar
 
-from meds3core.sandbox.forms import Case, Form, Level, Place, sentence
+from meds3core.sandbox.forms import Case, Form, Level, Place, Wordings, sentence
 from meds3core.sandbox.template import Template, Value, Values, number
 from meds3core.types.question import NumberFormat
 
@@ -23,9 +24,9 @@ def _band(values: Values, low: int, high: int) -> Decimal:
 class Fluids:
     """Easy: up to 10 kg. Medium: up to 20 kg. Hard: above."""
 
-    name = "fluids"
-    surface = frozenset({"who"})
-    wordings = {
+    name: ClassVar[str] = "fluids"
+    surface: ClassVar[frozenset[str]] = frozenset({"who"})
+    wordings: ClassVar[Wordings] = {
         level: (
             Template(
                 "A {who:*} of {weight} kg needs maintenance fluid and loses {loss} mL/h more by drain. "
@@ -71,7 +72,7 @@ class Fluids:
         misrules={"total": lambda v: v["rate"]},
         total=lambda v: number(v, "rate") + number(v, "loss"),
     )
-    forms: tuple[Form, ...] = (
+    forms: ClassVar[tuple[Form, ...]] = (
         _read,
         _first_only,
         _second,

@@ -6,8 +6,9 @@ or conventional units, as printed beside `ANALYTES`.
 
 from decimal import Decimal
 from random import Random
+from typing import ClassVar
 
-from meds3core.sandbox.forms import NOT_STATED, Case, Form, Level, Place, Rule, sentence
+from meds3core.sandbox.forms import NOT_STATED, Case, Form, Level, Place, Rule, Wordings, sentence
 from meds3core.sandbox.template import Template, Value, Values
 from meds3core.sandbox.verdict import ErrorKind
 from meds3core.types.question import YesNoFormat
@@ -36,6 +37,10 @@ def _shown(values: Values) -> Value:
         if values.get(f"name_{slot}") == values["analyte"]:
             return values[f"value_{slot}"]
     return NOT_STATED
+
+
+def _has(values: Values) -> Value:
+    return "lacks" if _shown(values) == NOT_STATED else "has"
 
 
 def _middle(values: Values) -> Decimal:
@@ -71,9 +76,9 @@ def _draw(rng: Random, analyte: str) -> Decimal:
 class LabTable:
     """A table of two (easy), three or four values; above the easy level the value is missing in half of the cases."""
 
-    name = "lab-table"
-    surface: frozenset[str] = frozenset()
-    wordings = {
+    name: ClassVar[str] = "lab-table"
+    surface: ClassVar[frozenset[str]] = frozenset()
+    wordings: ClassVar[Wordings] = {
         level: (
             Template(
                 "Table: "
@@ -87,31 +92,33 @@ class LabTable:
     _found = sentence(
         "The table {has:has|lacks} {analyte:*} at {value}.",
         errors={"has": ErrorKind.INVENTED, "value": ErrorKind.MISREAD},
-        has=lambda v: "lacks" if _shown(v) == NOT_STATED else "has",
+        has=_has,
         value=_shown,
     )
-    _judged = sentence(
-        "Normal is {low} to {high}, so {value} is {class:low|normal|high}.",
+    _judged = Form(
+        Template("Normal is {low} to {high}, so {value} is {class:low|normal|high}."),
+        rules={"low": _limit(0), "high": _limit(1), "class": _class},
         errors={"low": _CRITERION, "high": _CRITERION, "class": _CRITERION},
-        **{"low": _limit(0), "high": _limit(1), "class": _class},
     )
     _missing = sentence(
         "The table {has:lacks|has} {analyte:*}.",
         errors={"has": ErrorKind.MISREAD},
-        has=lambda v: "lacks" if _shown(v) == NOT_STATED else "has",
+        implies={"class": lambda v: NOT_STATED if v["has"] == "lacks" else _class({**v, "value": _shown(v)})},
+        has=_has,
     )
-    _invented = sentence(
-        "The table {has:has|lacks} {analyte:*} at {value}, which is {class:low|normal|high}.",
+    _invented = Form(
+        Template("The table {has:has|lacks} {analyte:*} at {value}, which is {class:low|normal|high}."),
+        rules={"has": _has, "value": _shown, "class": _class},
         misrules={"has": lambda v: "has", "value": _middle, "class": lambda v: "normal"},
         flaw=ErrorKind.INVENTED,
-        **{"has": lambda v: "lacks" if _shown(v) == NOT_STATED else "has", "value": _shown, "class": _class},
     )
     _concluded = sentence(
-        "It is {class:low|normal|high|not stated} and the claim is {claim:low|normal|high}, so {answer_word:yes|no|maybe}.",
+        "It is {class:low|normal|high|not stated} and the claim is {claim:low|normal|high}, "
+        "so {answer_word:yes|no|maybe}.",
         errors={"answer_word": _CRITERION},
         answer_word=_conclusion,
     )
-    forms: tuple[Form, ...] = (_found, _judged, _missing, _invented, _concluded)
+    forms: ClassVar[tuple[Form, ...]] = (_found, _judged, _missing, _invented, _concluded)
 
     def sample(self, rng: Random, level: Level) -> dict[str, Value]:
         """Draw a table and a claim about an analyte that is in it or not."""
@@ -129,11 +136,8 @@ class LabTable:
 
     def solve(self, facts: Values, level: Level, text: str) -> Case:
         """The solution: yes, no or maybe."""
-        facts = dict(facts)
         concluded = Place(self._concluded)
         if _shown(facts) == NOT_STATED:
-            # The words of the right solution that no rule of its own sentences computes.
-            facts |= {"class": NOT_STATED, "value": NOT_STATED}
             places: tuple[Place, ...] = (Place(self._missing, self._invented, 0.62), concluded)
         else:
             places = (Place(self._found), Place(self._judged), concluded)
