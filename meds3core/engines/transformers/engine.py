@@ -7,6 +7,7 @@ every step, equal prompts and common beginnings are computed once, and each requ
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
@@ -20,7 +21,7 @@ from meds3core.engines.rendering import PromptEncoder
 from meds3core.engines.transformers.jobs import GenerateJob, Ids, Job, ScoreJob
 from meds3core.engines.transformers.model import PackedModel
 from meds3core.engines.transformers.scheduler import Scheduler
-from meds3core.errors import ContextOverflow, EngineError
+from meds3core.errors import ConfigError, ContextOverflow, EngineError
 
 _Result = TypeVar("_Result")
 
@@ -52,7 +53,7 @@ class TransformersEngine:
         )
 
     @classmethod
-    def load(cls, folder: Path, config: TransformersEngineConfig) -> Self:
+    def load(cls, folder: Path | str, config: TransformersEngineConfig) -> Self:
         """Inspect a model folder and load it. Raises `PolicyError`, `ConfigError`."""
         return cls(inspect_policy(folder), config)
 
@@ -60,6 +61,11 @@ class TransformersEngine:
     def info(self) -> EngineInfo:
         """What this engine is."""
         return self._info
+
+    @property
+    def occupancy(self) -> tuple[int, int]:
+        """(requests being worked on, requests waiting)."""
+        return self._scheduler.occupancy
 
     async def generate(self, request: Request) -> Completion:
         """One sampled completion. Raises `ContextOverflow`, `EngineError`."""
@@ -93,6 +99,7 @@ class TransformersEngine:
     async def close(self) -> None:
         """End the thread and give back the memory; pending requests fail with `EngineError`."""
         await asyncio.to_thread(self._scheduler.stop)
+        self.model.unload()
 
     async def _result(self, job: Job[_Result]) -> _Result:
         try:
@@ -103,16 +110,21 @@ class TransformersEngine:
             raise
 
     def _job(self, request: Request) -> GenerateJob:
+        sampling = request.sampling
+        if sampling.max_tokens < 1 or not 0 <= sampling.temperature < math.inf or not 0 < sampling.top_p <= 1:
+            raise ConfigError("sampling needs max_tokens ≥ 1, a temperature ≥ 0 and a top_p above 0 and at most 1")
         ids = self._encode(request.prompt)
         self._check_length(len(ids) + 1)
-        limit = min(request.sampling.max_tokens, self._info.context_length - len(ids))
+        limit = min(sampling.max_tokens, self._info.context_length - len(ids))
         loop = asyncio.get_running_loop()
-        return GenerateJob(ids, loop, loop.create_future(), sampling=request.sampling, limit=limit)
+        return GenerateJob(ids, loop, loop.create_future(), sampling=sampling, limit=limit)
 
     def _encode(self, prompt: Prompt) -> Ids:
         ids = np.array(self._encoder.encode(prompt), dtype=np.int64)
         if not len(ids):
             raise EngineError("the prompt is empty: there is nothing to continue")
+        if ids.max() >= self.model.vocabulary:
+            raise EngineError("the tokenizer knows more tokens than the model: they do not belong together")
         return ids
 
     def _check_length(self, needed: int) -> None:

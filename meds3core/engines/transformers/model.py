@@ -1,5 +1,6 @@
 """A causal language model of the transformers library, loaded for packed steps."""
 
+import gc
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,6 +57,13 @@ class PackedModel:
         )
         logits: torch.Tensor = out.logits[0]
         return logits
+
+    def unload(self) -> None:
+        """Give the weights' memory back; the model is of no use afterwards."""
+        self.model = None  # type: ignore[assignment]
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def cache_budget(self) -> int:
         """Bytes that keys and values may take: most of a GPU's free memory, or part of the machine's."""

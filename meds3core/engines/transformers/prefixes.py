@@ -48,6 +48,11 @@ class PrefixCache:
             # The newest block serves its beginnings: it will stay longest.
             self._by_beginning[beginning] = name
 
+    def clear(self) -> None:
+        """Forget every prompt."""
+        while self._blocks:
+            self._drop_oldest()
+
     def _drop_oldest(self) -> None:
         name, (block, beginnings) = self._blocks.popitem(last=False)
         self._left += block.numel() * block.element_size()

@@ -30,6 +30,8 @@ from meds3core.errors import EngineError
 _GATHER_SECONDS = 0.002
 """How long an idle engine waits for company after a first request."""
 
+_ROOM_TOKENS = 96
+
 _STRETCH_TOKENS = {"cpu": 1024, "cuda": 8192}
 """Prompt tokens computed in one step at most, so that long prompts do not hold up the decoding rows."""
 
@@ -129,8 +131,10 @@ class Scheduler:
         """Hand in a job (any thread). Raises `EngineError` when the engine was closed or has failed."""
         self._inbox.append(job)
         self._wake.set()
-        if not self._thread.is_alive():
-            raise EngineError(f"the engine is closed{f' after: {self._broken}' if self._broken else ''}")
+        # Looked at after the job was handed in: what comes later than the last look into the inbox is refused here.
+        if self._stopping:
+            job.cancelled = True
+            raise EngineError(self._closed())
 
     def cancel(self, job: Job[Any]) -> None:
         """Nobody waits for this job any more (any thread); its slot is free before the next step."""
@@ -145,7 +149,7 @@ class Scheduler:
         self._thread.join()
 
     @property
-    def load(self) -> tuple[int, int]:
+    def occupancy(self) -> tuple[int, int]:
         """(requests being worked on, requests waiting), for displays and tests."""
         return len(self._admitted), len(self._waiting) + len(self._inbox)
 
@@ -162,6 +166,7 @@ class Scheduler:
         except Exception as error:  # Nobody may be left waiting, whatever went wrong.
             self._broken = error
         finally:
+            self._stopping = True
             self._fail_all()
 
     def _take_in(self) -> None:
@@ -244,12 +249,17 @@ class Scheduler:
         self._leave(job)
 
     def _fail_all(self) -> None:
-        broken = f" after an error: {self._broken!r}" if self._broken else ""
         for job in [*self._admitted, *self._waiting, *self._inbox]:
-            self._fail(job, EngineError(f"the engine was closed{broken}"))
+            self._fail(job, EngineError(self._closed()))
+        self._outbox.send()
         self._waiting.clear()
         self._inbox.clear()
-        self._outbox.send()
+        self._readings.clear()
+        self._prefixes = None
+        self._slots.clear()
+
+    def _closed(self) -> str:
+        return f"the engine was closed after an error: {self._broken!r}" if self._broken else "the engine was closed"
 
     # --- one step ---------------------------------------------------------------------------------------------------
 
@@ -276,7 +286,8 @@ class Scheduler:
                 sources += [at] * len(opened)
                 starters.append((reading, opened))
                 for job in reading.score:
-                    self._score_first(job, reading, logits[at])
+                    if not job.cancelled:
+                        self._score_first(job, reading, logits[at])
                 if self._prefixes is not None:
                     self._prefixes.add(reading.ids, reading.block)
             at += chunk.logits
@@ -289,7 +300,9 @@ class Scheduler:
         for reading, opened in starters:
             alive = [row for row in opened if self._rows.jobs[row] is not None]
             if alive:
-                self._slots.add(alive, reading.block)
+                # Room at once for what most completions need; a row that writes more moves.
+                room = min(_ROOM_TOKENS, int(self._rows.limit[alive].max()))
+                self._slots.add(alive, reading.block, room)
 
     def _decoding(self) -> list[Decoding]:
         units: list[Decoding] = []

@@ -99,9 +99,14 @@ class Slots:
     def __contains__(self, row: int) -> bool:
         return row in self._shelf_of
 
-    def add(self, rows: Sequence[int], block: torch.Tensor) -> None:
-        """New rows, each with a copy of `block` and room for at least one token more."""
-        shelf = self._fitting(block.shape[3] + 1)
+    def clear(self) -> None:
+        """Forget everything."""
+        self.shelves.clear()
+        self._shelf_of.clear()
+
+    def add(self, rows: Sequence[int], block: torch.Tensor, room: int) -> None:
+        """New rows, each with a copy of `block` and room for at least `room` tokens more."""
+        shelf = self._fitting(block.shape[3] + room)
         shelf.append(rows, block)
         for row in rows:
             self._shelf_of[row] = shelf
