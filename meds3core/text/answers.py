@@ -8,6 +8,9 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+MOST_CLAIMS = 100
+"""How many places that may announce an answer are looked at, from the end: bounds the time for any text."""
+
 WINDOW = 2000
 """How many characters after an announcement are looked at."""
 
@@ -128,6 +131,7 @@ _TAIL = re.compile(
 )
 _CORRECT = r"(?:(?:single|one|only|most|very|final|clearly)\s)*(?:correct|right|final|true)"
 _BEST = r"(?:(?:single|one|only|most|very|overall)\s)*(?:correct|right|final|best|likely|appropriate|suitable|accurate)"
+_ADJECTIVES = ("correct", "right", "final", "true", "best", "likely", "appropriate", "suitable", "accurate", "answer")
 _CORRECT_BEFORE = re.compile(rf"\b{_CORRECT}\s(?:answer\s)?$")
 _BEST_BEFORE = re.compile(rf"\b{_BEST}\s(?:answer\s)?$")
 _REVERSED = re.compile(
@@ -153,6 +157,7 @@ _CHOOSE = re.compile(
     r"\bi(?:\s(?:would|will|must|'d|'ll)|'d|'ll)?(?:\s(?:therefore|thus|hence))?\s"
     r"(?:choose|select|pick|go\swith|opt\sfor|answer|say)\s"
 )
+_CHOICE_VERBS = ("choose ", "select ", "pick ", "go with ", "opt for ", "i answer ", "say ", "ll answer", "d answer")
 _BRACES = re.compile(r"[{}]")
 
 
@@ -170,9 +175,10 @@ def claims(text: str, *, lenient: bool = False) -> Iterator[Claim]:
     if lenient:
         for words in (" is correct", " is right", " is the correct one", " is the right one"):
             spots += [(at, words) for at in _occurrences(low, words)]
-        spots += [(match.end(), "") for match in _CHOOSE.finditer(low)]
+        if any(verb in low for verb in _CHOICE_VERBS):
+            spots += [(match.end(), "") for match in _CHOOSE.finditer(low)]
     spots.sort(reverse=True)
-    for at, word in spots:
+    for at, word in spots[:MOST_CLAIMS]:
         end = at + len(word)
         if word == "boxed{":
             yield Claim(at, _box(text, end))
@@ -190,8 +196,10 @@ def _around(text: str, low: str, at: int, word: str, lenient: bool) -> Iterator[
     if at and low[at - 1].isalnum():
         return
     before = low[max(0, at - 90) : at]
-    if word != "answer" and not (_BEST_BEFORE if lenient else _CORRECT_BEFORE).search(before):
-        return
+    if word != "answer":
+        fits = _BEST_BEFORE if lenient else _CORRECT_BEFORE
+        if not before.rstrip().endswith(_ADJECTIVES) or not fits.search(before):
+            return
     end = at + len(word)
     tail = _TAIL.match(low, end)
     if tail and not _BLOCKED.search(before):
@@ -199,7 +207,8 @@ def _around(text: str, low: str, at: int, word: str, lenient: bool) -> Iterator[
         yield Claim(at, text[tail.end() : tail.end() + WINDOW], denied=denied)
     elif word == "answer" and low[end : end + 1] == "\n" and _HEADING.search(before):
         yield Claim(at, text[end + 1 : end + 1 + WINDOW])
-    backwards = _REVERSED.search(before)
+    near = before[-50:]
+    backwards = _REVERSED.search(before) if "the " in near or "our " in near or "my " in near else None
     if backwards:
         stop = at - len(before) + backwards.start()
         yield Claim(at, text[max(0, stop - WINDOW) : stop], before=True)
