@@ -62,9 +62,7 @@ async def test_an_error_hurts_only_its_request():
         return EngineError("broken") if asked.sampling.seed == 1 else "fine"
 
     engine = ScriptedEngine(respond)
-    results = await asyncio.gather(
-        *(engine.generate(request(seed=seed)) for seed in range(3)), return_exceptions=True
-    )
+    results = await asyncio.gather(*(engine.generate(request(seed=seed)) for seed in range(3)), return_exceptions=True)
     assert isinstance(results[1], EngineError)
     assert [results[0].text, results[2].text] == ["fine", "fine"]
 
