@@ -5,7 +5,7 @@ import re
 
 from meds3core.text.answers import Found, Settled, claims, lower, plain, sentence_end, settle
 from meds3core.types.question import NumberFormat, OpenQuestion, Question
-from meds3core.verify.quantity import Quantity, decimal, quantities
+from meds3core.verify.quantity import Quantity, decimal, quantities, single_quantity
 from meds3core.verify.units import NO_UNIT, Unit, parse_unit
 
 _HEDGE = re.compile(
@@ -45,11 +45,11 @@ class NumberVerifier:
     def is_right(self, answer: str, question: Question) -> bool:
         """Whether the quantity equals the gold's within the tolerance, in the same or a convertible unit."""
         form = _format(question)
-        given = _single(answer, form)
+        given = single_quantity(answer, form.unit)
         return given is not None and any(
             _agree(given, wanted, form)
             for gold in (question.gold.value, *question.gold.aliases)
-            if (wanted := _single(gold, form)) is not None
+            if (wanted := single_quantity(gold, form.unit)) is not None
         )
 
     def _stated(self, text: str, form: NumberFormat) -> Settled:
@@ -133,14 +133,6 @@ def _only_number(text: str, reader: _NumberReader) -> Found | None:
     if "=" in line or (len(found) == 1 and (len(lines) == 1 or found[0].start <= 2)):
         return reader.claimed(line)
     return None
-
-
-def _single(text: str, form: NumberFormat) -> Quantity | None:
-    """The one quantity that a gold or a normal form consists of."""
-    found = quantities(text.strip(), form.unit)
-    if len(found) != 1 or text.strip()[found[0].end :].strip(" .") or text.strip()[: found[0].start]:
-        return None
-    return found[0]
 
 
 def _agree(given: Quantity, gold: Quantity, form: NumberFormat) -> bool:

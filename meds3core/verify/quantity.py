@@ -59,6 +59,15 @@ def quantities(text: str, expected_unit: str | None) -> list[Quantity]:
     return found
 
 
+def single_quantity(text: str, expected_unit: str | None) -> Quantity | None:
+    """The one quantity that a gold or a normal form consists of; None when there is anything else in it."""
+    text = text.strip()
+    found = quantities(text, expected_unit)
+    if len(found) != 1 or found[0].start or text[found[0].end :].strip(" ."):
+        return None
+    return found[0]
+
+
 def _value(match: re.Match[str]) -> float | None:
     digits = match["digits"].replace("\u2009", ",").replace("\u202f", ",").replace("\u00a0", ",")
     if "," in digits:
