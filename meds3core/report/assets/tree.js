@@ -73,6 +73,8 @@ function showView(view) {
   }
   canvas.replaceChildren(view === "list" ? listed.table : drawn.svg);
   canvas.setAttribute("aria-labelledby", `tab-${view}`);
+  const [across, along] = view === "list" ? [" fold, unfold ", " row "] : [" parent, child ", " same depth "];
+  page.parts.keys.replaceChildren("Keys: ", h("kbd", {}, "←"), h("kbd", {}, "→"), across, h("kbd", {}, "↑"), h("kbd", {}, "↓"), along, h("kbd", {}, "Esc"), " all questions");
   page.parts.zoomBox.hidden = view === "list";
   page.parts.legendBox.hidden = view === "list";
 }
@@ -174,9 +176,9 @@ function showTree(nodeId) {
   const side = h("aside", { class: "panel", "aria-label": "Chosen step", tabindex: 0 });
   const pathBox = h("section", { class: "path", "aria-label": "Path" });
   const select = (id, focus) => choose(id, focus);
-  page.parts = { drawn: drawTree(tree, select), listed: listTree(tree, select), canvas, side, pathBox, tabs, zoomBox, legendBox };
+  const keys = h("p", { class: "muted keys" });
+  page.parts = { drawn: drawTree(tree, select), listed: listTree(tree, select), canvas, side, pathBox, tabs, keys, zoomBox, legendBox };
   canvas.addEventListener("keydown", walkTree);
-  const keys = h("p", { class: "muted keys" }, "Keys: ", h("kbd", {}, "←"), h("kbd", {}, "→"), " parent, child ", h("kbd", {}, "↑"), h("kbd", {}, "↓"), " same depth ", h("kbd", {}, "Esc"), " all questions");
   byId("tree-page").replaceChildren(treeHead(page.question), questionBlock(tree),
     h("div", { class: "split" }, h("div", { class: "drawn" }, h("div", { class: "views" }, strip, keys, zoomBox), canvas, legendBox), side, pathBox));
   showView(page.view || (innerWidth < 600 ? "list" : "drawing"));
