@@ -217,18 +217,18 @@ def _without_headers(steps: list[_Step]) -> list[_Step]:
     ]
 
 
-_OPTION = re.compile(r"^[ \t]*\(?([A-Z])[.):][ \t]*(\S.*?)[ \t\r]*$", re.MULTILINE)
-_ANSWER = re.compile(r"answer is:?\s*(.+?)\.?\s*$", re.IGNORECASE | re.MULTILINE)
+_OPTION = re.compile(r"^[ \t]*\(?([A-Z])[.):][ \t]*(\S.*)$", re.MULTILINE)
+_ANSWER = re.compile(r"answer is:?(.+)$", re.IGNORECASE | re.MULTILINE)
 
 
 def _answer_as_written(text: str) -> str | None:
     found = _ANSWER.findall(text)
-    return found[-1] if found else None
+    return (found[-1].strip().removesuffix(".") or None) if found else None
 
 
 def _question(text: str, answer: str, identity: str, source: str, where: str) -> Question:
     """The question of a published record; its kind is read off the answer and the option lines of the text."""
-    options = dict(_OPTION.findall(text))
+    options = {letter: words.strip() for letter, words in _OPTION.findall(text)}
     form: AnswerFormat = TextFormat()
     if answer in options and len(options) >= 2:
         form = ChoiceFormat(options=tuple(Option(letter=letter, text=words) for letter, words in options.items()))
