@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from transformers import AutoTokenizer
 from vllm import SamplingParams
+from vllm.exceptions import VLLMClientError
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.llm_engine import LLMEngine
 
@@ -23,8 +24,6 @@ from meds3core.engines.rendering import PromptEncoder
 from meds3core.engines.vllm.arguments import Adapter, context_length, engine_arguments
 from meds3core.engines.vllm.stepping import Job, Outcome, StepLoop
 from meds3core.errors import ConfigError, ContextOverflow, EngineError, Meds3Error
-
-_SEED_BITS = (1 << 63) - 1
 
 
 class VllmEngine:
@@ -142,12 +141,12 @@ class VllmEngine:
                 max_tokens=max_tokens,
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
-                seed=sampling.seed & _SEED_BITS,
+                seed=_fold(sampling.seed),
                 stop=list(sampling.stop),
                 output_kind=kind,
                 skip_clone=True,
             )
-        except ValueError as error:
+        except (VLLMClientError, ValueError) as error:
             raise EngineError(f"vLLM refused the sampling parameters: {error}") from error
 
     def _room(self, prompt_tokens: int) -> int:
@@ -175,6 +174,12 @@ def _start_error(policy: PolicyFolder, error: Exception) -> Meds3Error:
             f"gpu_memory_utilization (GPU), or lower context_length. vLLM says: {words.splitlines()[0]}"
         )
     return EngineError(f"vLLM could not load {policy.path} ({type(error).__name__}): {words}")
+
+
+def _fold(seed: int) -> int:
+    """A seed in vLLM's range; its upper half counts too, of which torch's generator on a CPU takes no notice."""
+    seed &= (1 << 64) - 1
+    return (seed ^ seed >> 32) & ((1 << 63) - 1)
 
 
 def _resolver(future: "asyncio.Future[Any]") -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 from vllm import SamplingParams
 from vllm.distributed import cleanup_dist_env_and_memory
+from vllm.exceptions import VLLMClientError
 from vllm.inputs.engine import tokens_input
 from vllm.lora.request import LoRARequest
 from vllm.v1.engine.llm_engine import LLMEngine
@@ -159,7 +160,7 @@ class StepLoop:
             job.name = str(self._count)
             try:
                 engine.add_request(job.name, tokens_input(job.prompt), job.sampling, lora_request=self._adapter)
-            except (ValueError, TypeError) as error:
+            except (VLLMClientError, ValueError, TypeError) as error:
                 # Refused before vLLM took it up: a fault of this request alone. The words may quote the request.
                 outcomes.append((job, EngineError(f"vLLM refused the request ({type(error).__name__}).")))
                 continue
