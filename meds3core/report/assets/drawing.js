@@ -1,6 +1,6 @@
 // A tree drawn from left to right. Shape tells the move, colour and figure the value, a red edge a drop.
 
-const COLUMN = 112, ROW = 50, RADIUS = 15, MARGIN = { left: 42, top: 40, right: 60, bottom: 26 };
+const COLUMN = 112, ROW = 50, RADIUS = 15, MARGIN = { left: 42, top: 40, right: 60, bottom: 40 };
 
 function layout(tree) {
   // Leaves take one row each, a parent stands between its first and its last child. Walked without recursion:
@@ -109,10 +109,11 @@ function neighbour(tree, node, key) {
 function legend() {
   const sample = (move, extra) => s("svg", { width: 22, height: 20, viewBox: "-11 -10 22 20", "aria-hidden": "true" },
     outline(move, 7, { class: extra || "shape", fill: "var(--raised)" }));
-  const line = (kind, width) => s("svg", { width: 26, height: 10, "aria-hidden": "true" }, s("line", { x1: 0, x2: 26, y1: 5, y2: 5, class: `edge ${kind}`, "stroke-width": width }));
+  const line = (kind, width, dashes) => s("svg", { width: 26, height: 10, "aria-hidden": "true" }, s("line", { x1: 0, x2: 26, y1: 5, y2: 5, class: `edge ${kind}`, "stroke-width": width, "stroke-dasharray": dashes }));
   return h("div", { class: "legend" },
     h("span", {}, sample("root"), "start"), h("span", {}, sample("reason"), "reason"), h("span", {}, sample("finish"), "finish"),
     h("span", {}, sample("reflect"), "reflect"), h("span", {}, sample("reason", "shape cut"), "dashed outline: cut, or no value"),
     h("span", {}, line("falls", 2.5), "value drops"), h("span", {}, line("", 5), "wider: more visits"),
+    h("span", {}, line("", 2.5, "5 3"), "closing move"),
     h("span", {}, scaleBar("value")));
 }
