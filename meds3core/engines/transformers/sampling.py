@@ -82,4 +82,4 @@ def _pick(weights: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
     total = cumulative[:, -1]
     # Below the total even when rounded up, so that an index with weight is found.
     target = torch.minimum(u * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(cumulative, target[:, None], right=True)[:, 0].clamp_max(weights.shape[1] - 1)
+    return (cumulative <= target[:, None]).sum(dim=-1).clamp_max(weights.shape[1] - 1)

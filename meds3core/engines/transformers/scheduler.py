@@ -8,6 +8,8 @@ company. Equal prompts are computed once for all their requests.
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,7 +111,7 @@ class Scheduler:
         self._token_budget = budget * 4 // 5 // model.shape.token_bytes
         self._prefixes = None if solo else PrefixCache(min(budget // 5, 1 << 30))
         self._rows = RowTable(self._max_jobs, context_length)
-        self._slots = Slots(model.shape, context_length)
+        self._slots = Slots(model.shape, context_length, budget)
         self._readings: list[Reading] = []
         self._waiting: deque[Job[Any]] = deque()
         self._admitted: set[Job[Any]] = set()
@@ -302,7 +304,8 @@ class Scheduler:
             if alive:
                 # Room at once for what most completions need; a row that writes more moves.
                 room = min(_ROOM_TOKENS, int(self._rows.limit[alive].max()))
-                self._slots.add(alive, reading.block, room)
+                with self._failing_alone(alive):
+                    self._slots.add(alive, reading.block, room)
 
     def _decoding(self) -> list[Decoding]:
         units: list[Decoding] = []
@@ -310,9 +313,22 @@ class Scheduler:
             if shelf.rows:
                 full = self._rows.computed[shelf.rows] >= shelf.capacity
                 for row in np.array(shelf.rows)[full].tolist():
-                    self._slots.make_room(row, self._rows.computed)
+                    with self._failing_alone([row]):
+                        self._slots.make_room(row, self._rows.computed)
                 units += [Decoding(shelf, row) for row in shelf.rows]
         return units
+
+    @contextmanager
+    def _failing_alone(self, rows: list[int]) -> Iterator[None]:
+        """Where memory for some rows cannot be had, they fail and the others go on."""
+        try:
+            yield
+        except RuntimeError as error:
+            for row in rows:
+                job = self._rows.jobs[row]
+                assert job is not None
+                self._free(row)
+                self._fail(job, error)
 
     def _chunks(self) -> list[Chunk]:
         left = _STRETCH_TOKENS[self._model.device.type]

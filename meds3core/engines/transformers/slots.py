@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 _FIRST_TOKENS = 1024
-"""Room of a shelf when its first row comes; it doubles from there."""
+"""Room of a shelf when its first row comes; it grows from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Shelf:
         self.rows: list[int] = []
         self._shape = shape
         self.memory = self._zeros(0)
-        """[layers, 2, slots, heads, capacity, head size]; none while the shelf is empty."""
+        """[layers, 2, slots, heads, capacity, head size]."""
 
     def _zeros(self, slots: int) -> torch.Tensor:
         # Zeroed, not only allocated: masked values are multiplied by 0, and 0·NaN is NaN.
@@ -59,11 +59,16 @@ class Shelf:
         start, stop = len(self.rows), len(self.rows) + len(rows)
         slots = self.memory.shape[2]
         if stop > slots:
-            grown = self._zeros(max(stop, 2 * slots, _FIRST_TOKENS // self.capacity))
+            grown = self._zeros(max(stop, slots * 3 // 2, _FIRST_TOKENS // self.capacity))
             grown[:, :, :slots] = self.memory
             self.memory = grown
         self.memory[:, :, start:stop, :, : block.shape[3]] = block[:, :, None]
         self.rows.extend(rows)
+
+    def release(self) -> None:
+        """Give back the memory of an empty shelf."""
+        if not self.rows and self.memory.numel():
+            self.memory = self._zeros(0)
 
     def remove(self, row: int, last_length: int, *, poisoned: bool = False) -> None:
         """Free a row's slot; the last row (of `last_length` tokens) takes its place."""
@@ -75,8 +80,6 @@ class Shelf:
             self.memory[:, :, slot, :, :last_length] = self.memory[:, :, last, :, :last_length]
             self.rows[slot] = self.rows[last]
         self.rows.pop()
-        if not self.rows:
-            self.memory = self._zeros(0)
 
     def block(self, row: int, tokens: int) -> torch.Tensor:
         """A view of the first tokens of one row."""
@@ -86,8 +89,9 @@ class Shelf:
 class Slots:
     """All shelves, and which of them holds a row."""
 
-    def __init__(self, shape: CacheShape, context_length: int) -> None:
+    def __init__(self, shape: CacheShape, context_length: int, max_bytes: int) -> None:
         self.shelves: list[Shelf] = []
+        self._max_bytes = max_bytes
         self._shelf_of: dict[int, Shelf] = {}
         capacity = 128
         while capacity < context_length:
@@ -107,6 +111,7 @@ class Slots:
     def add(self, rows: Sequence[int], block: torch.Tensor, room: int) -> None:
         """New rows, each with a copy of `block` and room for at least `room` tokens more."""
         shelf = self._fitting(block.shape[3] + room)
+        self._spare()
         shelf.append(rows, block)
         for row in rows:
             self._shelf_of[row] = shelf
@@ -123,9 +128,16 @@ class Slots:
             return
         length = int(lengths[row])
         larger = self._fitting(length + 1)
+        self._spare()
         larger.append([row], shelf.block(row, length))
         shelf.remove(row, int(lengths[shelf.rows[-1]]))
         self._shelf_of[row] = larger
+
+    def _spare(self) -> None:
+        """Empty shelves keep their memory, which is slow to get, until all together hold too much."""
+        if sum(shelf.memory.nbytes for shelf in self.shelves) > self._max_bytes:
+            for shelf in self.shelves:
+                shelf.release()
 
     def _fitting(self, tokens: int) -> Shelf:
         return next(shelf for shelf in self.shelves if shelf.capacity >= tokens)

@@ -64,7 +64,7 @@ def test_weights_in_parts(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
     index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(PolicyError, match="model-00002-of-00002.safetensors.*missing"):
+    with pytest.raises(PolicyError, match=r"model-00002-of-00002\.safetensors.*missing"):
         inspect_policy(folder)
     shutil.copy(folder / "model-00001-of-00002.safetensors", folder / "model-00002-of-00002.safetensors")
     assert inspect_policy(folder).parameters > 0
