@@ -79,7 +79,7 @@ def judge_steps(case: Case, bodies: Sequence[str]) -> list[StepVerdict]:
 def _read(case: Case, body: str, known: Values) -> _Reading | None:
     match = _ANSWER.fullmatch(body)
     sentence = body if match is None else (match["rest"] or "")
-    if sentence:
+    if match is None or sentence:
         forms = [(form, form.template.read(sentence)) for form in FAMILIES[case.family].forms]
         readings = [_compare(case, form, stated, known) for form, stated in forms if stated is not None]
         if not readings:

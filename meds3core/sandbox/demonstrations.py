@@ -1,5 +1,10 @@
-"""What the tiny policy is taught: training questions with reasoning that holds planted misconceptions and slips."""
+"""What the tiny policy is taught: training questions with reasoning that holds planted misconceptions and slips.
 
+Drills go beside them: rows of calculations as the reasoning has them, in which only the results are taught. Arithmetic
+is learnt slowly, and a drill holds several times as much of it as a demonstration of the same length.
+"""
+
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
@@ -27,21 +32,31 @@ SHARES: Mapping[str, float] = {
 
 @dataclass(frozen=True)
 class Demonstration:
-    """Token ids of a prompt and of the reasoning that follows it, end-of-sequence included."""
+    """Token ids, and for each whether it is taught."""
 
-    prompt: list[int]
-    response: list[int]
+    ids: list[int]
+    taught: list[bool]
 
     def __len__(self) -> int:
-        return len(self.prompt) + len(self.response)
+        return len(self.ids)
 
 
-def demonstrations(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[Demonstration]:
-    """Endless demonstrations from the training space."""
+_CALCULATION = re.compile(r"(?P<task>.* = [0-9. ]+[-+×/] .*=)(?P<result> [0-9]+(?:\.[0-9]+)?)")
+_DRILLS = 8
+"""Calculations in one drill."""
+
+
+def demonstrations(
+    tokenizer: PreTrainedTokenizerFast, seed: int, drills: float = 0.0, shares: Mapping[str, float] = SHARES
+) -> Iterator[Demonstration]:
+    """Endless demonstrations from the training space; a share of `drills` are rows of calculations."""
     rng = Random(f"demonstrations {seed}")
-    families, weights = list(SHARES), list(SHARES.values())
+    families, weights = list(shares), list(shares.values())
     pieces = _Pieces(tokenizer)
     while True:
+        if drills and rng.random() < drills:
+            yield _drill(pieces, rng, families, weights)
+            continue
         family = FAMILIES[rng.choices(families, weights)[0]]
         case = draw(family, rng.choice(list(Level)), "train", rng)
         bodies = write(case, rng).bodies
@@ -52,7 +67,26 @@ def demonstrations(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[De
         prompt = pieces.ids(
             f"{tokenizer.bos_token}<|user|>{case.text}<|end|><|assistant|>"  # equal to the chat template, tested
         )
-        yield Demonstration(prompt, [*response, tokenizer.eos_token_id])
+        response.append(int(tokenizer.eos_token_id))
+        yield Demonstration(prompt + response, [False] * len(prompt) + [True] * len(response))
+
+
+def _drill(pieces: "_Pieces", rng: Random, families: list[str], weights: list[float]) -> Demonstration:
+    ids: list[int] = []
+    taught: list[bool] = []
+    calculations = 0
+    while calculations < _DRILLS:
+        case = draw(FAMILIES[rng.choices(families, weights)[0]], rng.choice(list(Level)), "train", rng)
+        for number, body in enumerate(write(case, rng, slip_rate=0.0).bodies):
+            match = _CALCULATION.match(body)
+            if match is None:
+                continue
+            for text, counts in ((f"Step {number}: {match['task']}", False), (match["result"], True), (".\n\n", False)):
+                piece = pieces.ids(text)
+                ids += piece
+                taught += [counts] * len(piece)
+            calculations += 1
+    return Demonstration(ids, taught)
 
 
 class _Pieces:
