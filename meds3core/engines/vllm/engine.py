@@ -21,6 +21,7 @@ from meds3core.config.engine import VllmEngineConfig
 from meds3core.engines.base import Completion, Delta, EngineInfo, FinishReason, Prompt, Request, Sampling
 from meds3core.engines.policy import PolicyFolder, inspect_policy
 from meds3core.engines.rendering import PromptEncoder
+from meds3core.engines.seeds import vllm_seed
 from meds3core.engines.vllm.arguments import Adapter, context_length, engine_arguments
 from meds3core.engines.vllm.stepping import Job, Outcome, StepLoop
 from meds3core.errors import ConfigError, ContextOverflow, EngineError, Meds3Error
@@ -141,7 +142,7 @@ class VllmEngine:
                 max_tokens=max_tokens,
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
-                seed=_fold(sampling.seed),
+                seed=vllm_seed(sampling.seed),
                 stop=list(sampling.stop),
                 output_kind=kind,
                 skip_clone=True,
@@ -174,12 +175,6 @@ def _start_error(policy: PolicyFolder, error: Exception) -> Meds3Error:
             f"gpu_memory_utilization (GPU), or lower context_length. vLLM says: {words.splitlines()[0]}"
         )
     return EngineError(f"vLLM could not load {policy.path} ({type(error).__name__}): {words}")
-
-
-def _fold(seed: int) -> int:
-    """A seed in vLLM's range; its upper half counts too, of which torch's generator on a CPU takes no notice."""
-    seed &= (1 << 64) - 1
-    return (seed ^ seed >> 32) & ((1 << 63) - 1)
 
 
 def _resolver(future: "asyncio.Future[Any]") -> Any:
