@@ -231,7 +231,8 @@ def _box(text: str, start: int) -> str:
     return text[start : start + WINDOW].partition("\n")[0]
 
 
-_CONTRAST = re.compile(r"[\s,;.:)\"']*\b(?:but|rather|instead)\b(?:\s(?:rather|instead|actually|it\sis|is))*\s*", re.I)
+_CONTRAST = re.compile(r"[\s,;.:)\"']*\b(?:but|rather|instead)\b\s*", re.I)
+_FILLERS = re.compile(r"(?:(?:rather|instead|actually|it\sis|is)\s+)+", re.I)
 _IT_IS = re.compile(r"[\s,;.:)\"'-]*(?:(?:it|this)(?:'s|\sis)|the\sanswer\sis)\s+", re.I)
 
 
@@ -268,13 +269,19 @@ def _contrast(text: str, parse: Parse) -> Found | None:
         for pattern in (_CONTRAST, _IT_IS):
             turn = pattern.match(text, first.end)
             if turn:
-                return parse(text[turn.end() :])
+                return _behind(text[turn.end() :], parse)
     sentence = text[: sentence_end(text)]
     for turn in _CONTRAST.finditer(sentence):
-        found = parse(text[turn.end() :])
+        found = _behind(text[turn.end() :], parse)
         if found and (found.answer is None or first is None or found.answer != first.answer):
             return found
     return None
+
+
+def _behind(text: str, parse: Parse) -> Found | None:
+    """The answer behind the turn of a contrast: "but X", "but rather X"."""
+    fillers = _FILLERS.match(text)
+    return parse(text) or (parse(text[fillers.end() :]) if fillers else None)
 
 
 _END = re.compile(r"\n|[.!?](?=[\"')\]*_`$}]*(?:\s|$))")

@@ -55,6 +55,9 @@ def _opening(text: str, reader: OptionReader) -> Found | None:
     text = text.strip()
     if _enumerates(text, reader):
         return None
+    whole = reader.opened(text)
+    if whole:
+        return whole
     prefix = _PREFIX.match(lower(text[:200]))
     start = prefix.end() if prefix else 0
     if lower(text[start : start + 4]) == "not ":
@@ -93,4 +96,4 @@ def _last_line(text: str, reader: OptionReader) -> Found | None:
     if not line or len(line) > 2 * reader.options.longest + 40 or _enumerates(text, reader):
         return None
     prefix = _PREFIX.match(lower(line))
-    return reader.whole(line[prefix.end() if prefix else 0 :])
+    return reader.whole(line) or reader.whole(line[prefix.end() if prefix else 0 :])

@@ -16,6 +16,9 @@ _MORE = re.compile(
     r"\s?(?:-|/|±|\+/?-?|[x×*]|\bto\b|\bor\b|\band\b|\btimes\b|÷)\s?(?:about |approximately |another )?[-+]?\.?\d",
     re.IGNORECASE,
 )
+_FREQUENCY = re.compile(
+    r"\s?,?\s?(?:once|twice|thrice|\w{3,6}\stimes)\s(?:daily|weekly|an?\s|per\s|every\s|each\s)\w*", re.I
+)
 _TWO_BEFORE = re.compile(r"\d[^.\d\n]{0,20}(?:-|/|±|\bto\b|\bor\b|\band\b)\s*(?:option\s)?$")
 _EQUALS = re.compile(r"[=≈≅]")
 _BRACKETS = str.maketrans("", "", "\"'`_[]{}$")
@@ -80,7 +83,9 @@ class _NumberReader:
             return None
         if _HEDGE.search(before) or _MORE.match(after):
             return Found(None)
-        return Found(self.normal_form(first), offset + first.end)
+        frequency = _FREQUENCY.match(after)
+        suffix = " " + frequency[0].strip(" ,") if frequency else ""
+        return Found(self.normal_form(first) + suffix, offset + first.end + len(frequency[0] if frequency else ""))
 
     def closing(self, text: str) -> Found | None:
         """The quantity that ends the text, before "is the correct answer"."""

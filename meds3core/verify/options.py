@@ -34,9 +34,11 @@ _TEXT_END = re.compile(
       |\s(?:because|since|as|due\sto|based|given|which|that|rather|instead|not|but|or|and|so|is|in\sthis|by)\b)""",
     re.VERBOSE,
 )
-_FULL_STOP = re.compile(r"[\"'*_`$)\]}]*(?:$|\n|[.:;!](?!\w)|\s[(\[]|\s-+\s|,?\s(?:because|since|not|but|rather)\b)")
+_FULL_STOP = re.compile(
+    r"[\"'*_`$)\]}]*(?:$|\n|[.:;!](?!\w)|\s[(\[]|\s-+\s|,?\s(?:because|since|not|but|rather|or)\b|\s(?:is|are)\s(?:correct|right)\b)"
+)
 _ALTERNATIVE = re.compile(
-    r"""[\"'*_`$)\]}]*(?:\s?\([^()\n]{0,300}\))?[\s.;,]*(?P<joint>\b(?:and/or|or|and|nor|versus|vs\.?)\s|[/&,])\s*
+    r"""[\"'*_`$)\]}.]*(?:\s?\([^()\n]{0,300}\))?[\s.;,]*(?P<joint>\b(?:and/or|or|and|nor|versus|vs\.?)\s|[/&,])\s*
     (?:(?:possibly|maybe|perhaps|even|else|also|either|alternatively)\s)*""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -46,12 +48,13 @@ _QUESTION_MARK = re.compile(r"[\"'*_`$)\]}]*\s?\?")
 _EITHER = re.compile(r"(?:either|neither|both)\b")
 _LABEL = re.compile(r"(?<![^\W_])([a-z]{1,2})[).:\]]+[\s\"'*_]*(?:an?\s|the\s)?$")
 _LAST_LETTER = re.compile(r"(?<![\w'/-])([a-z]{1,2})$")
-_NAMED = re.compile(r"\b(?:the\s)?(?:option|choice|answer|letter)$|\bthe$")
+_LAST_ARTICLE = re.compile(r"(?:^|\s)(?:an?|the)$")
+_NAMED = re.compile(r"\b(?:the\s)?(?:option|choice|answer|letter)$")
 _JOINED = re.compile(r"(?:\b(?:or|and|nor|neither|either|both)|[/&])$")
 _LICENSED = re.compile(
     r"(?:^|[.,;:!?\n)]|\s-+|\b(?:but|so|therefore|thus|hence|that|then|think|believe|say|clearly|because|since))$"
 )
-_TRUTH = frozenset(("yes", "no", "maybe", "true", "false", "mixture"))
+_TRUTH = ("yes", "no", "maybe", "true", "false", "mixture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ class OptionReader:
         if low.startswith("not ", start):
             return None
         by_text = self._text(low, start, text_end) or self._text(low, len(low) - len(low.lstrip(_WRAP)), text_end)
-        by_letter = self._letter(raw, low, start, text_end)
+        by_letter = self._letter(raw, low, start)
         if by_letter and by_text and by_text.answer != by_letter.answer:
             found: Found | None = Found(None) if self._own_end(low, start, by_letter) else by_text
         else:
@@ -140,40 +143,45 @@ class OptionReader:
         """Whether the letter was followed by its own option's text."""
         return found.answer is not None and found.end - start > len(found.answer) + 1
 
-    def _text(self, low: str, start: int, text_end: re.Pattern[str]) -> Found | None:
-        """The longest option's text at `start`, an article before it left out."""
+    def _named(self, low: str, start: int) -> Found | None:
+        """The longest option's text at `start`, an article before it left out, whatever follows."""
         article = _ARTICLE.match(low, start)
         flat = low.replace("\n", " ")
         for text, letter in self.options.texts:
             for at in {start, article.end() if article else start}:
-                if flat.startswith(text, at):
-                    end = at + len(text)
-                    if text_end.match(low, end) or (text in _TRUTH and low[end : end + 1] == ","):
-                        return Found(letter, end)
+                end = at + len(text)
+                if flat.startswith(text, at) and not (text[-1].isalnum() and flat[end : end + 1].isalnum()):
+                    return Found(letter, end)
         return None
 
-    def _letter(self, raw: str, low: str, start: int, text_end: re.Pattern[str]) -> Found | None:
-        """A letter at `start`, alone or with its option's text."""
+    def _text(self, low: str, start: int, text_end: re.Pattern[str]) -> Found | None:
+        """The longest option's text at `start`, if it ends there as an answer does."""
+        named = self._named(low, start)
+        if named is None:
+            return None
+        truth = low[named.end : named.end + 1] == "," and low[: named.end].endswith(_TRUTH)
+        return named if truth or text_end.match(low, named.end) else None
+
+    def _letter(self, raw: str, low: str, start: int) -> Found | None:
+        """A letter at `start`, alone or with its option's text; no answer if another option's text follows it."""
         size = 2 if low[start : start + 2] in self.options.letters and len(low[start : start + 2]) == 2 else 1
-        name = low[start : start + size]
-        letter = self.options.letters.get(name)
+        letter = self.options.letters.get(low[start : start + size])
         end = start + size
         if letter is None or raw[end : end + 1].isalnum() or raw[end : end + 1] == "_" != raw[end + 1 : end + 2]:
             return None
         separator = _SEPARATOR.match(low, end)
+        at = separator.end() if separator else end
         own = self.options.own[letter]
-        if separator and separator.end() > end and own:
-            at = separator.end()
-            article = _ARTICLE.match(low, at)
-            flat = low.replace("\n", " ")
-            for begin in {at, article.end() if article else at}:
-                if flat.startswith(own, begin) and not low[begin + len(own) : begin + len(own) + 1].isalnum():
-                    return Found(letter, begin + len(own))
-            other = self._text(low, at, _FULL_STOP)
-            if other and other.answer == letter:
-                return Found(letter, other.end)
-            if other and other.answer != letter and not low[other.end :].strip(" .!\n\"'*_`$)]}"):
+        if at > end and own in self.options.letters and re.match(rf"{re.escape(own)}\b", low[at : at + 5]):
+            return Found(letter, at + len(own))
+        named = self._named(low, at) if at > end else None
+        if named:
+            if named.answer == letter or (named.answer is None and low[: named.end].endswith(own)):
+                return Found(letter, named.end)
+            if not low[named.end :].strip(" .!\n\"'*_`$)]}"):
                 return Found(None)
+            if low[end:at].strip():
+                return Found(letter, end)
         closed = _CLOSERS.match(low, end)
         behind = closed.end() if closed else end
         return Found(letter, behind) if self._letter_ends(raw, low, start, behind, closed is not None) else None
@@ -246,7 +254,7 @@ class OptionReader:
 
     def _before(self, low: str, found: Found) -> Found | None:
         """Weigh what stands before an answer that is called correct: "hepatitis B is correct" is not option B."""
-        low = low.rstrip(_WRAP)
+        low = _LAST_ARTICLE.sub("", low.rstrip(_WRAP))
         named = _NAMED.search(low)
         if named:
             low = low[: named.start()].rstrip(_WRAP)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 from meds3core.verify.units import NO_UNIT, Unit, is_known, parse_unit
 
@@ -55,6 +56,8 @@ def quantities(text: str, expected_unit: str | None) -> list[Quantity]:
             value = int(mixed[1]) + int(mixed[2]) / int(mixed[3])
         end = mixed.end() if mixed else match.end()
         unit, unit_text, behind = _unit(text, end, extra)
+        if not unit_text and text[end : end + 1].isalpha():
+            continue
         found.append(Quantity(value, unit, unit_text, start, behind))
     return found
 
@@ -106,16 +109,7 @@ def _unit(text: str, start: int, extra: frozenset[str]) -> tuple[Unit, str, int]
 
 def decimal(value: float) -> str:
     """A plain decimal with twelve significant digits at most and no closing zeros."""
-    text = f"{float(f'{value:.12g}'):.30f}".rstrip("0").rstrip(".") if abs(value) < 1 else f"{value:.12g}"
-    if "e" in text:
-        text = f"{float(text):f}".rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else _shorten(text)
-
-
-def _shorten(text: str) -> str:
-    """Cut the digits that binary arithmetic adds behind the twelfth significant one."""
-    whole, point, fraction = text.partition(".")
-    if not point or whole.lstrip("-") != "0":
-        return text
-    zeros = len(fraction) - len(fraction.lstrip("0"))
-    return f"{whole}.{fraction[: zeros + 12].rstrip('0')}"
+    text = format(Decimal(f"{value:.12g}"), "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text

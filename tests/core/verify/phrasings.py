@@ -172,6 +172,4 @@ NO_ANSWER = [
 
 def fill(phrasing: str, letter: str, text: str, other: str, other_text: str) -> str:
     """The phrasing with its slots filled."""
-    return phrasing.format(
-        x=letter, xl=letter.lower(), t=text, tl=text.lower(), tu=text.upper(), y=other, u=other_text
-    )
+    return phrasing.format(x=letter, xl=letter.lower(), t=text, tl=text.lower(), tu=text.upper(), y=other, u=other_text)
