@@ -10,82 +10,32 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from meds3core.engines.base import Completion, Delta, FinishReason
 from meds3core.engines.rendering import PromptEncoder
-from meds3core.engines.stopping import StopIndex, first_stop, shown_length, token_texts
-from meds3core.engines.transformers.attention import Rows, Step, Stretch, reach
+from meds3core.engines.transformers.endings import Endings
+from meds3core.engines.transformers.forward import Forward
 from meds3core.engines.transformers.jobs import GenerateJob, Ids, Job, Outbox, ScoreJob
 from meds3core.engines.transformers.model import PackedModel
 from meds3core.engines.transformers.prefixes import PrefixCache
-from meds3core.engines.transformers.rows import NOT_STREAMING, RowTable
+from meds3core.engines.transformers.reading import Chunk, Decoding, Reading
+from meds3core.engines.transformers.rows import RowTable
 from meds3core.engines.transformers.sampling import INVALID, draw, uniforms
-from meds3core.engines.transformers.slots import Shelf, Slots
+from meds3core.engines.transformers.slots import Slots
 from meds3core.errors import EngineError
 
 _GATHER_SECONDS = 0.002
 """How long an idle engine waits for company after a first request."""
 
 _ROOM_TOKENS = 96
+"""Room for new tokens that a row gets at first."""
 
 _STRETCH_TOKENS = {"cpu": 1024, "cuda": 8192}
 """Prompt tokens computed in one step at most, so that long prompts do not hold up the decoding rows."""
-
-
-@dataclass(eq=False, slots=True)
-class Reading:
-    """A token sequence whose keys and values are being computed, and who waits for it."""
-
-    ids: Ids
-    block: torch.Tensor
-    done: int
-    generate: list[GenerateJob] = field(default_factory=list)
-    score: list[ScoreJob] = field(default_factory=list)
-    continuation: tuple[ScoreJob, int] | None = None
-    """Set where the tokens after the prompt are one continuation of a score job (all but its last)."""
-
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody still waits for it."""
-        jobs: list[Job[Any]] = [*self.generate, *self.score]
-        if self.continuation is not None:
-            jobs.append(self.continuation[0])
-        return any(not job.cancelled for job in jobs)
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """The part of a reading that one step computes."""
-
-    reading: Reading
-    stop: int
-    """Tokens of the reading that are computed afterwards."""
-
-    @property
-    def last(self) -> bool:
-        """Whether the reading ends with it."""
-        return self.stop == len(self.reading.ids)
-
-    @property
-    def logits(self) -> int:
-        """Rows of logits that it yields: every token of a continuation, else the last token of a prompt."""
-        if self.reading.continuation is not None:
-            return self.stop - self.reading.done
-        return int(self.last)
-
-
-@dataclass(frozen=True, slots=True)
-class Decoding:
-    """One decoding row in a step."""
-
-    shelf: Shelf
-    row: int
 
 
 class Scheduler:
@@ -102,11 +52,8 @@ class Scheduler:
         solo: bool,
     ) -> None:
         self._model = model
-        self._encoder = encoder
         self._solo = solo
         self._max_jobs = 1 if solo else max_batch
-        self._is_eos = np.zeros(model.vocabulary, dtype=bool)
-        self._is_eos[[token for token in eos_ids if token < model.vocabulary]] = True
         budget = model.cache_budget()
         self._token_budget = budget * 4 // 5 // model.shape.token_bytes
         self._prefixes = None if solo else PrefixCache(min(budget // 5, 1 << 30))
@@ -116,11 +63,9 @@ class Scheduler:
         self._waiting: deque[Job[Any]] = deque()
         self._admitted: set[Job[Any]] = set()
         self._admitted_tokens = 0
-        self._stop_sets: dict[tuple[str, ...], int] = {}
-        self._stop_indices: list[StopIndex] = []
-        self._texts: list[str] | None = None
-        self._failures: dict[object, Exception] = {}
+        self._forward = Forward(model, self._rows, self._slots)
         self._outbox = Outbox()
+        self._endings = Endings(model, encoder, eos_ids, self._rows, self._outbox)
         self._inbox: deque[Job[Any]] = deque()
         self._cancelled: deque[Job[Any]] = deque()
         self._wake = threading.Event()
@@ -159,7 +104,7 @@ class Scheduler:
 
     def _main(self) -> None:
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), _deterministic(self._solo):
                 while not self._stopping:
                     self._take_in()
                     if self._admitted:
@@ -269,7 +214,7 @@ class Scheduler:
         """Forward, draw, finish."""
         decoding = self._decoding()
         chunks = self._chunks()
-        logits = self._logits(decoding, chunks)
+        logits = self._forward.logits(decoding, chunks)
         self._rows.computed[[unit.row for unit in decoding]] += 1
         rows = [unit.row for unit in decoding]
         sources = list(range(len(rows)))
@@ -277,13 +222,15 @@ class Scheduler:
         at = len(rows)
         for chunk in chunks:
             reading = chunk.reading
-            failure = self._failures.pop(reading, None)
+            failure = self._forward.failures.pop(reading, None)
             if failure is not None:
                 self._abandon(reading, failure)
             elif reading.continuation is not None:
                 self._score_continuation(chunk, logits[at : at + chunk.logits])
             elif chunk.last:
-                opened = [self._rows.open(job, self._stop_set(job)) for job in reading.generate if not job.cancelled]
+                opened = [
+                    self._rows.open(job, self._endings.stop_set(job)) for job in reading.generate if not job.cancelled
+                ]
                 rows += opened
                 sources += [at] * len(opened)
                 starters.append((reading, opened))
@@ -297,7 +244,7 @@ class Scheduler:
         self._readings = [r for r in self._readings if r.done < len(r.ids) and r.wanted]
         if rows:
             in_order = sources == list(range(len(rows)))
-            chosen = logits[: len(rows)] if in_order else logits[self._tensor(np.array(sources))]
+            chosen = logits[: len(rows)] if in_order else logits[self._forward.tensor(np.array(sources))]
             self._extend(np.array(rows), chosen)
         for reading, opened in starters:
             alive = [row for row in opened if self._rows.jobs[row] is not None]
@@ -341,147 +288,40 @@ class Scheduler:
             chunks.append(Chunk(reading, stop))
         return chunks
 
-    def _logits(self, decoding: list[Decoding], chunks: list[Chunk]) -> torch.Tensor:
-        """Logits of the rows, then of the chunks. What fails by itself gets NaN, and its error goes to `_failures`."""
-        try:
-            return self._forward(decoding, chunks)
-        except Exception as error:  # Whatever a model may raise concerns one request, not its neighbours.
-            if len(decoding) + len(chunks) == 1:
-                self._failures[decoding[0].row if decoding else chunks[0].reading] = error
-                count = 1 if decoding else chunks[0].logits
-                return torch.full((count, self._model.vocabulary), torch.nan, device=self._model.device)
-        if decoding and chunks:
-            return torch.cat([self._logits(decoding, []), self._logits([], chunks)])
-        half = (len(decoding) + len(chunks)) // 2
-        first = self._logits(decoding[:half], chunks[:half])
-        return torch.cat([first, self._logits(decoding[half:], chunks[half:])])
-
-    def _forward(self, decoding: list[Decoding], chunks: list[Chunk]) -> torch.Tensor:
-        tokens: list[NDArray[np.int64]] = []
-        positions: list[NDArray[np.int64]] = []
-        wanted: list[NDArray[np.int64]] = [np.arange(len(decoding))]
-        groups: list[Rows] = []
-        start = 0
-        for shelf in self._slots.shelves:
-            ids = [unit.row for unit in decoding if unit.shelf is shelf]
-            if ids:
-                places = self._rows.computed[ids]
-                everyone = ids == shelf.rows
-                slots = np.arange(len(ids)) if everyone else np.array([shelf.rows.index(row) for row in ids])
-                to = reach(places, shelf.capacity)
-                groups.append(Rows(shelf, start, self._tensor(places), to, self._tensor(slots), everyone))
-                tokens.append(self._rows.last[ids])
-                positions.append(places)
-                start += len(ids)
-        stretches = []
-        for chunk in chunks:
-            reading, count = chunk.reading, chunk.stop - chunk.reading.done
-            stretches.append(Stretch(reading.block, start, start + count, reading.done))
-            tokens.append(reading.ids[reading.done : chunk.stop])
-            positions.append(np.arange(reading.done, chunk.stop))
-            start += count
-            wanted.append(np.arange(start - chunk.logits, start))
-        return self._model.logits(
-            self._tensor(np.concatenate(tokens)),
-            self._tensor(np.concatenate(positions)),
-            Step(groups, stretches),
-            self._tensor(np.concatenate(wanted)),
-        )
-
-    def _tensor(self, array: NDArray[np.generic]) -> torch.Tensor:
-        tensor = torch.from_numpy(array)
-        if self._model.device.type == "cuda":
-            return tensor.pin_memory().to(self._model.device, non_blocking=True)
-        return tensor
-
     # --- after the forward pass -------------------------------------------------------------------------------------
 
     def _extend(self, rows: NDArray[np.int64], logits: torch.Tensor) -> None:
         """Draw a token for each row, and finish the rows that end with it."""
         table = self._rows
-        temperature, top_p = table.temperature[rows], table.top_p[rows]
-        if temperature.any():
-            u = uniforms(table.seed[rows], table.generated[rows])
-            drawn = draw(
-                logits,
-                self._tensor(temperature),
-                self._tensor(top_p),
-                self._tensor(u),
-                any_cut=bool(((top_p < 1) & (temperature > 0)).any()),
-            )
-        else:
-            drawn = torch.where(torch.isfinite(logits.float().sum(dim=-1)), logits.argmax(dim=-1), INVALID)
-        tokens: NDArray[np.int64] = drawn.cpu().numpy()
+        tokens = self._draw(rows, logits)
         previous = table.last[rows]
         table.append(rows, tokens)
         invalid = tokens == INVALID
-        ended = self._is_eos[tokens] & ~invalid
+        ended = self._endings.closed(tokens) & ~invalid
         full = table.generated[rows] >= table.limit[rows]
-        stopped = self._may_stop(rows, previous, np.where(invalid, 0, tokens))
-        stopped |= table.sent[rows] != NOT_STREAMING
-        for at in np.nonzero(invalid | ended | full | stopped)[0].tolist():
+        looked = self._endings.may_end(rows, previous, np.where(invalid, 0, tokens))
+        for at in np.nonzero(invalid | ended | full | looked)[0].tolist():
             row = int(rows[at])
             job = table.jobs[row]
             assert job is not None
             if invalid[at]:
                 self._free(row, poisoned=True)
-                self._fail(job, self._failures.pop(row, None))
-            else:
-                self._look_at(row, job, bool(ended[at]), bool(full[at]))
+                self._fail(job, self._forward.failures.pop(row, None))
+            elif self._endings.look(row, job, ended=bool(ended[at]), full=bool(full[at])):
+                self._free(row)
+                self._leave(job)
 
-    def _may_stop(
-        self, rows: NDArray[np.int64], previous: NDArray[np.int64], tokens: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
-        sets = self._rows.stop_set[rows]
-        answer = np.zeros(len(rows), dtype=bool)
-        for number in np.unique(sets[sets >= 0]).tolist():
-            chosen = sets == number
-            answer[chosen] = self._stop_indices[number].may_complete(previous[chosen], tokens[chosen])
-        return answer
-
-    def _look_at(self, row: int, job: GenerateJob, ended: bool, full: bool) -> None:
-        """Decode the row's text; finish it if it has ended, else show a streaming caller what is new."""
-        ids = self._rows.generated_ids(row).tolist()
-        if ended:
-            ids.pop()
-        text = self._encoder.decode(ids)
-        cut = first_stop(text, job.sampling.stop)
-        if cut is None and not ended and not full:
-            if job.deltas is not None:
-                self._show(row, job, text)
-            return
-        finish: FinishReason = "stop" if cut is not None else "end" if ended else "length"
-        completion = Completion(
-            text=text if cut is None else text[:cut],
-            finish=finish,
-            generated_tokens=int(self._rows.generated[row]),
-            prompt_tokens=len(job.ids),
-            cached_tokens=job.cached,
-        )
-        if job.deltas is not None:
-            self._outbox.delta(job, Delta(completion.text[int(self._rows.sent[row]) :], completion))
-        self._outbox.result(job, completion)
-        self._free(row)
-        self._leave(job)
-
-    def _show(self, row: int, job: GenerateJob, text: str) -> None:
-        sent = int(self._rows.sent[row])
-        to = shown_length(text, job.sampling.stop)
-        if to > sent:
-            self._outbox.delta(job, Delta(text[sent:to]))
-            self._rows.sent[row] = to
-
-    def _stop_set(self, job: GenerateJob) -> int:
-        """Number of the job's set of stop strings; −1 without any."""
-        stops = job.sampling.stop
-        if not stops:
-            return -1
-        if stops not in self._stop_sets:
-            if self._texts is None:
-                self._texts = token_texts(self._model.tokenizer, self._model.vocabulary)
-            self._stop_sets[stops] = len(self._stop_indices)
-            self._stop_indices.append(StopIndex(self._texts, stops))
-        return self._stop_sets[stops]
+    def _draw(self, rows: NDArray[np.int64], logits: torch.Tensor) -> NDArray[np.int64]:
+        table, tensor = self._rows, self._forward.tensor
+        temperature, top_p = table.temperature[rows], table.top_p[rows]
+        if temperature.any():
+            u = uniforms(table.seed[rows], table.generated[rows])
+            cut = bool(((top_p < 1) & (temperature > 0)).any())
+            drawn = draw(logits, tensor(temperature), tensor(top_p), tensor(u), any_cut=cut)
+        else:
+            drawn = torch.where(torch.isfinite(logits.amax(dim=-1)), logits.argmax(dim=-1), INVALID)
+        tokens: NDArray[np.int64] = drawn.cpu().numpy()
+        return tokens
 
     # --- likelihoods ------------------------------------------------------------------------------------------------
 
@@ -505,7 +345,7 @@ class Scheduler:
         begin = reading.done - len(job.ids) + 1
         ids = job.continuations[number][begin : begin + chunk.logits]
         likelihood = torch.log_softmax(logits.float(), dim=-1)
-        picked = likelihood.gather(1, self._tensor(ids)[:, None])
+        picked = likelihood.gather(1, self._forward.tensor(ids)[:, None])
         job.values[number] += float(picked.double().sum())
         if chunk.last:
             job.pending -= 1
@@ -521,10 +361,22 @@ class Scheduler:
 
     def _abandon(self, reading: Reading, error: Exception) -> None:
         """A reading failed: so do all who wait for it."""
-        reading.done = len(reading.ids)
-        jobs: list[Job[Any]] = [*reading.generate, *reading.score]
-        if reading.continuation is not None:
-            jobs.append(reading.continuation[0])
-        for job in jobs:
+        for job in reading.jobs:
             self._fail(job, error)
             job.cancelled = True
+
+
+@contextmanager
+def _deterministic(wanted: bool) -> Iterator[None]:
+    """Have torch choose deterministic algorithms where it has a choice (process-wide, as torch offers it)."""
+    before, warn_only = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    if wanted:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        if wanted:
+            torch.use_deterministic_algorithms(before, warn_only=warn_only)
