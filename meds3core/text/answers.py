@@ -97,8 +97,10 @@ def plain(text: str) -> str:
 def lower(text: str) -> str:
     """Lower case of the same length, so that offsets stay valid."""
     lowered = text.lower()
-    if len(lowered) == len(text):
+    if lowered.isascii():
         return lowered
+    if len(lowered) == len(text):
+        return lowered.replace("\u03bc", "\u00b5")
     return "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)
 
 

@@ -48,7 +48,7 @@ _QUESTION_MARK = re.compile(r"[\"'*_`$)\]}]*\s?\?")
 _EITHER = re.compile(r"(?:either|neither|both)\b")
 _LABEL = re.compile(r"(?<![^\W_])([a-z]{1,2})[).:\]]+[\s\"'*_]*(?:an?\s|the\s)?$")
 _LAST_LETTER = re.compile(r"(?<![\w'/-])([a-z]{1,2})$")
-_LAST_ARTICLE = re.compile(r"(?:^|\s)(?:an?|the)$")
+_LAST_ARTICLE = re.compile(r"(?:^|[\s\"'*_`(\[])(?:an?|the)$")
 _NAMED = re.compile(r"\b(?:the\s)?(?:option|choice|answer|letter)$")
 _JOINED = re.compile(r"(?:\b(?:or|and|nor|neither|either|both)|[/&])$")
 _LICENSED = re.compile(
@@ -172,7 +172,12 @@ class OptionReader:
         separator = _SEPARATOR.match(low, end)
         at = separator.end() if separator else end
         own = self.options.own[letter]
-        if at > end and own in self.options.letters and re.match(rf"{re.escape(own)}\b", low[at : at + 5]):
+        if (
+            at > end
+            and own in self.options.letters
+            and low.startswith(own, at)
+            and not low[at + len(own) :][:1].isalnum()
+        ):
             return Found(letter, at + len(own))
         named = self._named(low, at) if at > end else None
         if named:
@@ -209,7 +214,7 @@ class OptionReader:
     def _alternative(self, raw: str, low: str, found: Found, by_text: bool) -> bool:
         """Whether another answer is offered right behind the first: "A or B", "A, B and C"."""
         joint = _ALTERNATIVE.match(low, found.end)
-        if joint is None or low.startswith("not", joint.end()):
+        if joint is None or low.startswith(("not ", "not:"), joint.end()):
             return False
         word = joint["joint"].strip()
         if word == "or" or (word == "and" and by_text and not _NEW_CLAUSE.match(low, joint.end())):

@@ -34,6 +34,8 @@ def faults(question: Question) -> Iterator[tuple[str, str, str | None]]:
         for phrasing in WHOLE:
             if unclear and "{x" not in phrasing:
                 continue
+            if "{tu" in phrasing and option.text.upper().lower() != option.text.lower():
+                continue  # β, µ and ß do not survive upper case
             text = fill(phrasing, option.letter, option.text, other.letter, other.text)
             found = verifier.extract_answer(text, question)
             if found != option.letter:
