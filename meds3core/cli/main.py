@@ -29,9 +29,7 @@ app.add_typer(questions.app, name="questions", help="Check question files and dr
 app.command()(verify)
 app.command()(search)
 app.add_typer(trees.app, name="trees", help="Look at search trees, report on them, convert them.")
-app.add_typer(
-    sandbox.app, name="sandbox", help="The synthetic clinic: questions, a step checker, a policy."
-)
+app.add_typer(sandbox.app, name="sandbox", help="The synthetic clinic: questions, a step checker, a policy.")
 
 
 def main() -> None:

@@ -66,24 +66,25 @@ def search(
     retry_failed: Annotated[bool, typer.Option(help="Grow the questions that failed before once more.")] = False,
 ) -> None:
     """Grow reasoning trees over questions whose answers can be checked."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     config = with_changes(PRESETS[preset.value], change or [])
     engine_config = engine_settings(engine, engine_change or [])
     folder = inspect_policy(policy_folder() if policy == BUNDLED else Path(policy))
     loaded = load_questions(questions, limit=limit, skip_bad_rows=skip_bad_rows)
     if loaded.errors:
-        console.print(f"{len(loaded.errors)} bad rows left out; the first: {loaded.errors[0]}", highlight=False)
+        rows = "1 bad row" if loaded.bad_rows == 1 else f"{loaded.bad_rows} bad rows"
+        console.print(f"{rows} left out:", *loaded.errors[:20], sep="\n  ")
     if config.simulation == "scorer":
         raise ConfigError("simulation 'scorer' needs a process reward model, which this command cannot load yet")
 
-    console.print(f"{len(loaded.questions)} questions, policy {folder.name}, engine {engine.value}", highlight=False)
+    console.print(f"{len(loaded.questions)} questions, policy {folder.name}, engine {engine.value}")
     display = SearchDisplay(console)
     try:
         result = asyncio.run(
             _search(loaded.questions, folder, engine_config, config, seed, concurrency, out, retry_failed, display)
         )
     except (asyncio.CancelledError, KeyboardInterrupt):
-        console.print(f"Stopped. What is finished lies in {out}; the same command continues.", highlight=False)
+        console.print(f"Stopped. What is finished lies in {out}; the same command continues.")
         raise typer.Exit(130) from None
     _say(console, result, out)
 
@@ -102,9 +103,8 @@ def engine_settings(kind: EngineKind, changes: list[str]) -> EngineConfig:
 
 
 def prompt_template(config: SearchConfig, folder: PolicyFolder) -> PromptTemplate:
-    """The prompt that the configuration names, or else the policy's folder, or else the guided one."""
-    name = config.prompt if config.prompt != "auto" else (folder.prompt or "guided")
-    return TEMPLATES[name]
+    """The prompt that the configuration names, or else the policy's folder."""
+    return TEMPLATES[folder.prompt if config.prompt == "auto" else config.prompt]
 
 
 async def _search(
@@ -150,12 +150,11 @@ async def _search(
 
 def _say(console: Console, result: SearchResult, out: Path) -> None:
     again = f", {result.reused} of them from an earlier call" if result.reused else ""
-    console.print(f"{result.trees} trees{again} in {out / TREES}", highlight=False)
+    console.print(f"{result.trees} trees{again} in {out / TREES}")
     if result.failures:
         console.print(
             f"{result.failures} questions failed, with reasons in {out / FAILURES}; --retry-failed tries them again",
-            highlight=False,
         )
-    console.print(f"meds3 trees report {out}   makes a page to browse them", highlight=False)
+    console.print(f"meds3 trees report {out}   makes a page to browse them")
     if not result.trees:
         raise typer.Exit(1)
