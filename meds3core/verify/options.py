@@ -259,7 +259,7 @@ class OptionReader:
 
     def _before(self, low: str, found: Found) -> Found | None:
         """Weigh what stands before an answer that is called correct: "hepatitis B is correct" is not option B."""
-        low = _LAST_ARTICLE.sub("", low.rstrip(_WRAP))
+        low = _LAST_ARTICLE.sub("", low.rstrip(_WRAP)).rstrip(_WRAP)
         named = _NAMED.search(low)
         if named:
             low = low[: named.start()].rstrip(_WRAP)
