@@ -63,10 +63,10 @@ def check_file(
     characters, words = array("L"), array("L")
     errors: list[RowError] = []
     bad_rows = questions = 0
-    texts, ids = SeenRows(), dict[int, str]()
+    texts = SeenRows()
     duplicates: list[Overlap] = []
     overlaps: list[Overlap] = []
-    near: QuestionIndex | None = QuestionIndex(settings)
+    near = QuestionIndex(settings)
     for row in iterate_rows(path, mapping=mapping, limits=limits):
         if isinstance(row, RowError):
             bad_rows += 1
@@ -77,17 +77,22 @@ def check_file(
             _count(row, counts)
             characters.append(len(row.text))
             words.append(len(row.text.split()))
-            if near is not None and questions > NEAR_DUPLICATES_UP_TO:
-                near = None
-            found = _duplicate(row, questions, texts, ids, near)
-            if found and len(duplicates) < _MOST_OVERLAPS:
-                duplicates.append(found)
+            first = texts.first_row(row.text, questions)
+            if len(near) < NEAR_DUPLICATES_UP_TO:
+                near.add(row)
+            elif first is not None and len(duplicates) < _MOST_OVERLAPS:
+                duplicates.append(_exact(row, first))
             shared = benchmark.find(row) if benchmark else None
             if shared and len(overlaps) < _MOST_OVERLAPS:
                 overlaps.append(shared)
         if limit is not None and questions + bad_rows >= limit:
             break
-    note = "" if near else f" (near duplicates looked for among the first {NEAR_DUPLICATES_UP_TO:,} only)"
+    duplicates = [*near.duplicates(), *duplicates]
+    note = (
+        ""
+        if questions <= NEAR_DUPLICATES_UP_TO
+        else f" (near duplicates looked for among the first {NEAR_DUPLICATES_UP_TO:,} only)"
+    )
     return FileReport(
         format=detect_format(path),
         questions=questions,
@@ -133,18 +138,7 @@ def _count(question: Question, counts: dict[str, Counter[str]]) -> None:
         counts["problems"]["replacement characters (the text was decoded wrongly once)"] += 1
 
 
-def _duplicate(
-    question: Question, number: int, texts: SeenRows, ids: dict[int, str], near: QuestionIndex | None
-) -> Overlap | None:
-    """The earlier question that this one repeats."""
-    if near is not None:
-        found = near.find(question)
-        near.add(question)
-        ids[number] = question.id
-        texts.first_row(question.text, number)
-        return found
-    first = texts.first_row(question.text, number)
-    if first is None:
-        return None
-    other = ids.get(first, f"question {first} of the file")
+def _exact(question: Question, first: int) -> Overlap:
+    """A repetition far down in a long file, whose ids are not kept."""
+    other = f"question {first} of the file"
     return Overlap(id=question.id, other=other, other_source=question.source, kind="exact", containment=1.0)

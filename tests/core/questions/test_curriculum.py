@@ -102,6 +102,13 @@ def test_duplicates_and_overlap() -> None:
     assert report.checked == 2 and report.ids == {"4"} and report.by_kind["n-gram"] == 1
 
 
+def test_a_shared_instruction_is_no_overlap() -> None:
+    instruction = "In this task you will be given a sentence and the name of a drug and you are to find its dose. "
+    names = ["heparin", "digoxin", "insulin", "warfarin", "morphine", "lithium"]
+    questions = [question(name, text=f"{instruction}{name.title()} was given to {name[:2]} men.") for name in names]
+    assert not find_duplicates(questions).overlaps
+
+
 @given(st.lists(st.integers(0, 3000), max_size=4000))
 def test_seen_rows_is_a_dictionary(numbers: list[int]) -> None:
     seen, expected = SeenRows(), {}
