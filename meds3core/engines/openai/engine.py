@@ -24,6 +24,8 @@ _EXTENDED = ("vllm", "sglang")
 _PLAIN_SAMPLING = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 """Switches off what such a server would otherwise take from the model's generation_config.json."""
 
+_BROKEN_OFF = ("abort", "content_filter", "error", None)
+
 
 class OpenAIEngine:
     """See `meds3core.engines.base.Engine`. To be used within one event loop.
@@ -78,7 +80,7 @@ class OpenAIEngine:
         async for event in self._open().stream(path, body):
             usage = event.get("usage") or usage
             for choice in event.get("choices") or ():
-                piece = choice["delta"].get("content") if "delta" in choice else choice.get("text")
+                piece = (choice.get("delta") or {}).get("content") or choice.get("text")
                 if choice.get("finish_reason"):
                     last = choice
                 if piece:
@@ -174,8 +176,11 @@ class OpenAIEngine:
 
 
 def _finish(choice: dict[str, Any], sampling: Sampling) -> FinishReason:
-    if choice["finish_reason"] == "length":
+    reason = choice["finish_reason"]
+    if reason == "length":
         return "length"
+    if reason in _BROKEN_OFF:
+        raise EngineError(f"The server broke the answer off ({reason}).")
     for name in ("stop_reason", "matched_stop"):  # vLLM's and SGLang's word for what matched
         if name in choice:
             return "stop" if isinstance(choice[name], str) else "end"

@@ -215,5 +215,7 @@ def _completion(text: str, generated_tokens: int, output: Any) -> Completion:
 def _finish(final: Any) -> FinishReason:
     if final.finish_reason == "length":
         return "length"
+    if final.finish_reason != "stop":
+        raise EngineError(f"vLLM broke the request off ({final.finish_reason}).")
     # The stop reason is the stop string, or the number of an end token other than the first, or nothing.
     return "stop" if isinstance(final.stop_reason, str) else "end"

@@ -207,6 +207,20 @@ async def test_stream_adds_up(server):
     await engine.close()
 
 
+async def test_closing_ends_a_stream(server):
+    server.plan = [hang]
+    engine = connect(server)
+
+    async def read():
+        return [delta async for delta in engine.stream(request())]
+
+    task = asyncio.create_task(read())
+    assert await asyncio.to_thread(server.arrived.wait, 5)
+    await engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        await asyncio.wait_for(task, 5)
+
+
 @pytest.mark.parametrize("fault", [status(429), status(500), status(503, retry_after="0"), cut])
 async def test_passing_faults_are_waited_out(server, fault):
     server.plan = [fault, fault]
@@ -263,6 +277,7 @@ async def test_a_stream_cut_before_its_first_event_is_tried_again_and_later_is_n
         ),
         (lambda handler, _: handler.send(200, b"<html>"), EngineError, "JSON"),
         (lambda handler, _: handler.send(200, {}), EngineError, "without a completion"),
+        (lambda handler, _: handler.send(200, choice("x", "content_filter")), EngineError, "content_filter"),
     ],
 )
 async def test_lasting_faults_are_named_at_once(server, fault, error, words):

@@ -1,6 +1,7 @@
 """The vLLM engine against real vLLM (its CPU build will do), compared with plain transformers."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -13,7 +14,7 @@ from meds3core.config.engine import VllmEngineConfig
 from meds3core.engines.base import Message, Prompt, Request, Sampling
 from meds3core.engines.loading import load_engine
 from meds3core.engines.vllm.engine import VllmEngine
-from meds3core.errors import ContextOverflow, EngineError, PolicyError
+from meds3core.errors import ConfigError, ContextOverflow, EngineError, PolicyError
 from tests.core.engines.tiny_llama import CONTEXT, save_adapter, save_policy
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(240)]
@@ -222,6 +223,15 @@ async def test_adapter_equals_merged_weights_and_engines_close_and_reload(policy
     assert [one.text for one in plain] != [one.text for one in with_merged]
     await again.close()
     await again.close()
+
+
+def test_a_cache_too_small_for_one_sequence_is_named(policy, tmp_path):
+    for file in policy.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    settings = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(settings | {"max_position_embeddings": 1 << 17}))
+    with pytest.raises(ConfigError, match="cpu_cache_mebibytes"):
+        load_engine(tmp_path, CONFIG)
 
 
 def test_an_adapter_without_safetensors_is_refused(policy, tmp_path):
