@@ -24,7 +24,7 @@ SHARES: Mapping[str, float] = {
     "calcium": 0.8,
     "clearance": 1.0,
     "acid-base": 0.9,
-    "contraindication": 1.0,
+    "contraindication": 0.7,
     "lab-table": 0.9,
 }
 """How often each family is drawn, relative to the others: what is learnt more slowly is drawn more often."""

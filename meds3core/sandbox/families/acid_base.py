@@ -121,7 +121,7 @@ class AcidBase:
 
     def solve(self, facts: Values, level: Level, text: str) -> Case:
         """The solution: a disorder, a number in mmHg, or the letter of what breathing adds."""
-        winter = (Place(self._product), Place(self._winter, self._no_constant, 0.6))
+        winter = (Place(self._product), Place(self._winter, self._no_constant, 0.6 if level is Level.HARD else 0.35))
         form: AnswerFormat
         if level is Level.EASY:
             places: tuple[Place, ...] = (Place(self._ph), Place(self._cause, self._all_metabolic, 0.6))

@@ -76,7 +76,7 @@ class Calcium:
 
     def solve(self, facts: Values, level: Level, text: str) -> Case:
         """The solution: a number in mg/dL, or a class."""
-        extra = Place(self._extra, self._whole_albumin, 0.3 if level is Level.EASY else 0.62)
+        extra = Place(self._extra, self._whole_albumin, 0.62 if level is Level.MEDIUM else 0.3)
         places: tuple[Place, ...] = (Place(self._read), Place(self._deficit), extra, Place(self._corrected))
         form: AnswerFormat
         if level is Level.HARD:

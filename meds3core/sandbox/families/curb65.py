@@ -126,10 +126,10 @@ class Curb65:
         else:
             sbp, dbp = rng.randint(95, 160), rng.randint(61, 95)
         facts: dict[str, Value] = {
-            "age": Decimal(rng.randint(30, 95)),
-            "confusion": rng.choice(("present", "absent")),
-            "urea": Decimal(rng.randint(3, 15)),
-            "rate": Decimal(rng.randint(16, 40)),
+            "age": Decimal(rng.randint(30, 85)),
+            "confusion": rng.choice(("present", "absent", "absent")),
+            "urea": Decimal(rng.randint(3, 12)),
+            "rate": Decimal(rng.randint(16, 36)),
             "sbp": Decimal(sbp),
             "dbp": Decimal(dbp),
         }

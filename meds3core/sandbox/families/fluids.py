@@ -102,7 +102,7 @@ class Fluids:
         elif level is Level.MEDIUM:
             maintenance = (Place(self._second), Place(self._two_bands))
         else:
-            maintenance = (Place(self._third, self._third_doubled, 0.62), Place(self._three_bands))
+            maintenance = (Place(self._third, self._third_doubled, 0.4), Place(self._three_bands))
         total = Place(self._total, self._no_losses, 0.62 if level is Level.MEDIUM else 0.2)
         form = NumberFormat(unit="mL/h", absolute_tolerance=0.05)
         places = (Place(self._read), *maintenance, total)
