@@ -41,11 +41,12 @@ def gold_letter(answer: str, options: tuple[Option, ...], field: str) -> str | N
         FieldError: it is a letter without such an option, several letters, or the text of two options.
     """
     letters = {option.letter.upper(): option.letter for option in options}
-    same = [option.letter for option in options if normalise(option.text) == normalise(answer)]
     match = _LETTER.match(answer)
     letter = letters.get(match[1].upper()) if match else None
-    if match and letter and (match["text"] is None or len(options) == 0):
+    if match and letter and match["text"] is None:
         return letter
+    normal = normalise(answer)
+    same = [option.letter for option in options if normalise(option.text) == normal]
     if match and letter and match["text"]:
         text = next(option.text for option in options if option.letter == letter)
         if normalise(match["text"]) == normalise(text) or lower(plain(text)).startswith(lower(plain(match["text"]))):

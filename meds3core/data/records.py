@@ -228,7 +228,7 @@ def _assemble(
         domain=domain or _named(record, mapping.domain if mapping else None, _DOMAIN_KEYS),
         has_context=context,
     )
-    question.model_dump_json()
+    (question.id + question.source + question.domain).encode()
     return question
 
 

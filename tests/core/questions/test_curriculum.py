@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -61,6 +61,7 @@ def test_a_small_source_leaves_its_part_to_the_others() -> None:
     assert drawn.chosen == {"X unmeasured": 3, "Y unmeasured": 10}
 
 
+@settings(deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 60), st.integers(0, 5))
 def test_the_sample_depends_on_seed_and_content_only(source: random.Random, count: int, seed: int) -> None:
     questions = pool(X=30, Y=20)
@@ -109,6 +110,7 @@ def test_a_shared_instruction_is_no_overlap() -> None:
     assert not find_duplicates(questions).overlaps
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3000), max_size=4000))
 def test_seen_rows_is_a_dictionary(numbers: list[int]) -> None:
     seen, expected = SeenRows(), {}

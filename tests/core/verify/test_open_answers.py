@@ -1,7 +1,7 @@
 """Numbers with units, yes/no, free text, lists and patterns."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meds3core.errors import UserError
@@ -160,6 +160,7 @@ def test_a_pattern_that_explodes_is_stopped() -> None:
         judge("The answer is " + "a" * 60 + "b.", q.pattern("(a|aa)+(a|aa)+(a|aa)+(a|aa)+c"))
 
 
+@settings(deadline=None)
 @given(st.floats(-1e9, 1e9).map(lambda value: round(value, 6)), st.sampled_from(["mg", "mL/h", "%", "points"]))
 def test_every_number_is_read_back(value: float, unit: str) -> None:
     gold = decimal(value)
@@ -168,6 +169,7 @@ def test_every_number_is_read_back(value: float, unit: str) -> None:
     assert judge(f"The answer is {gold} {unit}.", question).correct is True
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_normal_forms_are_idempotent(text: str) -> None:
     assert normalise(normalise(text)) == normalise(text)
