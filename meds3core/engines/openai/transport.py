@@ -32,7 +32,7 @@ def list_models(config: OpenAIEngineConfig) -> list[dict[str, Any]]:
         )
     except httpx.InvalidURL as error:
         raise ConfigError(f"base_url {config.base_url} is no address: {error}") from error
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         raise _unreachable(config, error) from error
     if response.status_code in (404, 405, 501):
         return []
@@ -87,7 +87,7 @@ class Transport:
                             arrived = True
                             yield event
                     return
-                except (httpx.TransportError, _Busy) as error:
+                except (httpx.RequestError, _Busy) as error:
                     if arrived or attempt == self._config.retries or self._closed:
                         raise self._give_up(error, attempt) from error
                     await asyncio.sleep(_pause(error, attempt, self._first_pause))
@@ -105,7 +105,7 @@ class Transport:
             for attempt in range(self._config.retries + 1):
                 try:
                     return await ask()
-                except (httpx.TransportError, _Busy) as error:
+                except (httpx.RequestError, _Busy) as error:
                     if attempt == self._config.retries:
                         raise self._give_up(error, attempt) from error
                     await asyncio.sleep(_pause(error, attempt, self._first_pause))
