@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from meds3core.data.formats import FileFormat, detect_format
+from meds3core.data.option_lines import options_in
 from meds3core.data.overlap import Overlap, OverlapReport, OverlapSettings, QuestionIndex
 from meds3core.data.read import NAMED_ERRORS, iterate_rows
 from meds3core.data.records import ColumnMapping
@@ -134,6 +135,8 @@ def _count(question: Question, counts: dict[str, Counter[str]]) -> None:
         normal = [normalise(option.text) for option in form.options]
         if len(set(normal)) < len(normal):
             counts["problems"]["two options with the same text"] += 1
+    elif options_in(question.text):
+        counts["problems"]["options in the text, but an answer that is none of them"] += 1
     if "\ufffd" in question.text:
         counts["problems"]["replacement characters (the text was decoded wrongly once)"] += 1
 

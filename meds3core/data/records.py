@@ -119,6 +119,7 @@ def _published(record: Mapping[str, object], row: int, stem: str) -> Question:
         answers.append(("conversations (gpt)", answer_of_turn(gold_turn)))
     given = record.get("options")
     options = _options(given, "options") if given else options_in(text)
+    text = _with_options(text, options)
     evaluation = record.get("eval")
     details = evaluation if isinstance(evaluation, dict) else {}
     return _assemble(
@@ -150,7 +151,7 @@ def _plain_record(record: Mapping[str, object], row: int, stem: str) -> Question
         answers.append((name, _indexed(value, options, 0, name)))
     if given is not None:
         choice_format(options)
-        text = f"{text.rstrip()}\n{option_lines(options)}"
+        text = _with_options(text, options)
     context = _first_text(record, ("context", "passage"))
     if context:
         text = f"{context.rstrip()}\n\n{text}"
@@ -171,7 +172,7 @@ def _mapped(record: Mapping[str, object], row: int, stem: str, mapping: ColumnMa
         )
     if mapping.options is not None:
         choice_format(options)
-        text = f"{text.rstrip()}\n{option_lines(options)}"
+        text = _with_options(text, options)
     elif mapping.answer_kind in ("auto", "choice"):
         options = options_in(text)
     context = _reach(record, mapping.context) if mapping.context else None
@@ -183,6 +184,13 @@ def _mapped(record: Mapping[str, object], row: int, stem: str, mapping: ColumnMa
         answers.append((mapping.answer, _indexed(answer, options, mapping.first_index, mapping.answer)))
     return _assemble(record, row, stem, text, options, answers, domain="", mapping=mapping,
                      has_context=context is not None)  # fmt: skip
+
+
+def _with_options(text: str, options: tuple[Option, ...]) -> str:
+    """The text with its options as lines, unless they stand there already."""
+    if not options or options_in(text) == options:
+        return text
+    return f"{text.rstrip()}\n{option_lines(options)}"
 
 
 def _assemble(

@@ -122,6 +122,13 @@ def test_known_shapes(tmp_path: Path, record: dict[str, object]) -> None:
     assert "C. Clopidogrel" in question.text
 
 
+def test_options_are_written_into_the_text_once(tmp_path: Path) -> None:
+    given = {"A": "Nifedipine", "B": "Enoxaparin", "C": "Clopidogrel"}
+    for text in ("Which drug?", TEXT):
+        for record in ({"question": text, "options": given, "answer": "C"}, published(text=text, options=given)):
+            assert one(tmp_path, record).text == TEXT
+
+
 @pytest.mark.parametrize(
     ("text", "texts"),
     [
