@@ -204,7 +204,8 @@ def _around(text: str, low: str, at: int, word: str, lenient: bool) -> Iterator[
             return
     end = at + len(word)
     tail = _TAIL.match(low, end)
-    if tail and not _BLOCKED.search(before):
+    clause = before[max(map(before.rfind, ".,;:!?\n")) + 1 :]
+    if tail and not _BLOCKED.search(clause):
         denied = bool(tail["is_not"] or tail["cannot_be"] or tail["then_not"])
         yield Claim(at, text[tail.end() : tail.end() + WINDOW], denied=denied)
     elif word == "answer" and low[end : end + 1] == "\n" and _HEADING.search(before):

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from meds3core.verify.units import NO_UNIT, Unit, is_known, parse_unit
 
@@ -41,7 +42,7 @@ def quantities(text: str, expected_unit: str | None) -> list[Quantity]:
     """All quantities in a short text, in order. Words of the expected unit count as units too."""
     if not text.isascii():
         text = text.translate(_SUPERSCRIPTS)
-    extra = frozenset(re.findall(r"[^\W\d_]+", (expected_unit or "").casefold()))
+    extra = _words(expected_unit or "")
     found: list[Quantity] = []
     behind = 0
     for match in _NUMBER.finditer(text):
@@ -60,6 +61,11 @@ def quantities(text: str, expected_unit: str | None) -> list[Quantity]:
             continue
         found.append(Quantity(value, unit, unit_text, start, behind))
     return found
+
+
+@lru_cache(maxsize=1024)
+def _words(unit: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[^\W\d_]+", unit.casefold()))
 
 
 def single_quantity(text: str, expected_unit: str | None) -> Quantity | None:
