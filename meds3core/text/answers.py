@@ -87,6 +87,8 @@ def plain(text: str) -> str:
         text = _LATEX_FRACTION.sub(r"\1/\2", text)
         text = text.replace("\\%", "%").replace("\\times", "×").replace("\\cdot", "×")
         text = _LATEX_SIGNS.sub(" ", text)
+    if "<answer>" in text:
+        text = text.replace("<answer>", "\nAnswer: ").replace("</answer>", "\n")
     if "**" in text:
         text = text.replace("**", "")
     if "__" in text:
@@ -118,7 +120,8 @@ _TAIL = re.compile(
     (?:,[^.,:;?!\n]{{0,60}},)?
     (?:\s{_ADVERBS})?
     (?:
-        \s(?:is|was|equals|remains|becomes|(?:must|would|should|will|has\sto|ought\sto)\sbe)
+        \s(?:is|was|equals|remains|becomes|(?:appears|seems)\sto\sbe
+            |(?:must|would|should|will|has\sto|ought\sto)(?:\s(?:therefore|thus|then))?\sbe)
             (?P<is_not>n't|\snot\b|\snever\b)?(?![\w'])
       | (?P<cannot_be>\s(?:can|could|would|should|must|will)(?:not|n't|\snot|\snever)\sbe\b)
       | \s?:

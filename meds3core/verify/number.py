@@ -20,6 +20,8 @@ _FREQUENCY = re.compile(
     r"\s?,?\s?(?:once|twice|thrice|\w{3,6}\stimes)\s(?:daily|weekly|an?\s|per\s|every\s|each\s)\w*", re.I
 )
 _TWO_BEFORE = re.compile(r"\d[^.\d\n]{0,20}(?:-|/|±|\bto\b|\bor\b|\band\b)\s*(?:option\s)?$")
+_COMPLETE = re.compile(r"\s*(?:$|[,;(]|(?:since|because|as|which|not|and not)\b)", re.IGNORECASE)
+"""What may follow a quantity that is the answer itself and not the start of a calculation."""
 _EQUALS = re.compile(r"[=≈≅]")
 _BRACKETS = str.maketrans("", "", "\"'`_[]{}$")
 
@@ -70,8 +72,12 @@ class _NumberReader:
         """The quantity that the first sentence comes down to."""
         stop = sentence_end(text[:300])
         sentence = _clean(text[:stop])
+        opening = quantities(sentence[:60], self.form.unit)
+        complete = opening and _COMPLETE.match(sentence, opening[0].end)
         offset = 0
         for equals in _EQUALS.finditer(sentence):
+            if complete and opening[0].end <= equals.start():
+                break
             if any(char.isdigit() for char in sentence[equals.end() : equals.end() + 12]):
                 offset = equals.end()
         found = quantities(sentence[offset:], self.form.unit)

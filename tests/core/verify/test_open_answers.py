@@ -64,6 +64,8 @@ def test_drugdose_altered_answers_are_refused() -> None:
         (q.number("300", "mg"), "300 mL", WRONG),
         (q.number("300", "mg"), "300 \u00b5g", WRONG),
         (q.number("300", "mg"), "The answer is 60 mg/kg x 20 kg / 4 = 300 mg", RIGHT),
+        (q.number("300", "mg"), "The answer is 300 mg, since 60 × 20 / 4 = 300.", RIGHT),
+        (q.number("300", "mg"), "Answer: 300 mg (= 60 mg/kg × 20 kg / 4)", RIGHT),
         (q.number("300", "mg"), "The answer is 20 kg × 15 mg/kg.", NONE),
         (q.number("300", "mg"), "The answer is about 300 mg every 6 hours.", RIGHT),
         (q.number("300", "mg"), "The answer is 300 mg daily.", WRONG),
