@@ -22,7 +22,7 @@ class Forward:
         """Errors of the last passes by row id or `Reading`; whoever deals with one removes it."""
 
     def logits(self, decoding: list[Decoding], chunks: list[Chunk]) -> torch.Tensor:
-        """Logits of the rows, then of the chunks. What fails by itself gets NaN, and its error goes to `_failures`."""
+        """Logits of the rows, then of the chunks. What fails by itself gets NaN, and its error goes to `failures`."""
         try:
             return self._forward(decoding, chunks)
         except Exception as error:  # Whatever a model may raise concerns one request, not its neighbours.
@@ -42,7 +42,7 @@ class Forward:
         wanted: list[NDArray[np.int64]] = [np.arange(len(decoding))]
         groups: list[Rows] = []
         start = 0
-        for shelf in self._slots.shelves:
+        for shelf in (shelf for shelf in self._slots.shelves if shelf.rows):
             ids = [unit.row for unit in decoding if unit.shelf is shelf]
             if ids:
                 places = self._rows.computed[ids]

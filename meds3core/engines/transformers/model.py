@@ -7,6 +7,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.utils import logging
 
 from meds3core.config.engine import TransformersEngineConfig
 from meds3core.engines.policy import PolicyFolder
@@ -25,6 +26,8 @@ class PackedModel:
     def __init__(self, policy: PolicyFolder, config: TransformersEngineConfig) -> None:
         self.device = _device(config.device)
         self.dtype = _dtype(config.dtype, policy, self.device)
+        bars = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(policy.path, local_files_only=True, trust_remote_code=False)
             model: Any = AutoModelForCausalLM.from_pretrained(
@@ -39,6 +42,9 @@ class PackedModel:
             raise PolicyError(
                 f"{policy.path}: transformers cannot load this model ({type(error).__name__}: {str(error)[:300]})"
             ) from error
+        finally:
+            if bars:
+                logging.enable_progress_bar()  # type: ignore[no-untyped-call]
         model.to(self.device)
         self.model: PreTrainedModel = model.eval().requires_grad_(False)
         self.shape = _cache_shape(policy, self.model, self.dtype, self.device)

@@ -18,7 +18,7 @@ class PrefixCache:
     """Blocks of computed prompts by their beginnings, least recently used first to go."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._left = max_bytes
+        self._max_bytes = self._left = max_bytes
         self._blocks: OrderedDict[bytes, tuple[torch.Tensor, list[bytes]]] = OrderedDict()
         self._by_beginning: dict[bytes, bytes] = {}
 
@@ -36,12 +36,10 @@ class PrefixCache:
         name = ids.tobytes()
         size = block.numel() * block.element_size()
         beginnings = [beginning for _, beginning in _beginnings(ids)]
-        if name in self._blocks or not beginnings:
+        if name in self._blocks or not beginnings or size > self._max_bytes:
             return
-        while self._blocks and self._left < size:
+        while self._left < size:
             self._drop_oldest()
-        if self._left < size:
-            return
         self._left -= size
         self._blocks[name] = block, beginnings
         for beginning in beginnings:

@@ -59,7 +59,8 @@ class Scheduler:
         self._prefixes = None if solo else PrefixCache(min(budget // 5, 1 << 30))
         self._rows = RowTable(self._max_jobs, context_length)
         self._slots = Slots(model.shape, context_length, budget)
-        self._readings: list[Reading] = []
+        self._readings: dict[object, Reading] = {}
+        """Prompts by their tokens, continuations by themselves."""
         self._waiting: deque[Job[Any]] = deque()
         self._admitted: set[Job[Any]] = set()
         self._admitted_tokens = 0
@@ -146,37 +147,41 @@ class Scheduler:
 
     def _begin(self, job: Job[Any]) -> None:
         """Join the reading of the same prompt, or begin one."""
-        for reading in self._readings:
-            if reading.continuation is None and np.array_equal(reading.ids, job.ids):
-                if isinstance(job, GenerateJob):
-                    job.cached = len(job.ids)
-                break
-        else:
-            reading = self._read(job.ids)
-            if isinstance(job, GenerateJob):
-                job.cached = reading.done
+        key = job.ids.tobytes()
+        reading = self._readings.get(key)
+        cached = len(job.ids)
+        if reading is None:
+            found = self._prefixes.find(job.ids) if self._prefixes is not None else None
+            reading = self._readings[key] = self._read(job.ids, found)
+            cached = reading.done
         if isinstance(job, GenerateJob):
+            job.cached = cached
             reading.generate.append(job)
         elif isinstance(job, ScoreJob):
             reading.score.append(job)
 
-    def _read(self, ids: Ids, known: torch.Tensor | None = None, done: int = 0) -> Reading:
-        """A new reading; its first `done` tokens are copied from `known` or from the prefix cache."""
+    def _read(self, ids: Ids, known: tuple[int, torch.Tensor] | None) -> Reading:
+        """A new reading. `known`: how many of its first tokens are computed, and a block that holds them."""
         block = self._model.shape.block(len(ids))
-        if known is None and self._prefixes is not None and (found := self._prefixes.find(ids)) is not None:
-            done, known = found
+        done = 0
         if known is not None:
-            block[:, :, :, :done] = known[:, :, :, :done]
-        reading = Reading(ids, block, done)
-        self._readings.append(reading)
-        return reading
+            done = known[0]
+            block[:, :, :, :done] = known[1][:, :, :, :done]
+        return Reading(ids, block, done)
+
+    def _keep_wanted(self) -> None:
+        self._readings = {
+            key: reading
+            for key, reading in self._readings.items()
+            if reading.done < len(reading.ids) and reading.wanted
+        }
 
     def _drop(self, job: Job[Any]) -> None:
         if job not in self._admitted:
             return
         if isinstance(job, GenerateJob) and job.row is not None:
             self._free(job.row)
-        self._readings = [reading for reading in self._readings if reading.wanted]
+        self._keep_wanted()
         self._leave(job)
 
     def _leave(self, job: Job[Any]) -> None:
@@ -214,6 +219,8 @@ class Scheduler:
         """Forward, draw, finish."""
         decoding = self._decoding()
         chunks = self._chunks()
+        if not decoding and not chunks:
+            return
         logits = self._forward.logits(decoding, chunks)
         self._rows.computed[[unit.row for unit in decoding]] += 1
         rows = [unit.row for unit in decoding]
@@ -241,7 +248,7 @@ class Scheduler:
                     self._prefixes.add(reading.ids, reading.block)
             at += chunk.logits
             reading.done = chunk.stop
-        self._readings = [r for r in self._readings if r.done < len(r.ids) and r.wanted]
+        self._keep_wanted()
         if rows:
             in_order = sources == list(range(len(rows)))
             chosen = logits[: len(rows)] if in_order else logits[self._forward.tensor(np.array(sources))]
@@ -280,7 +287,7 @@ class Scheduler:
     def _chunks(self) -> list[Chunk]:
         left = _STRETCH_TOKENS[self._model.device.type]
         chunks = []
-        for reading in self._readings:
+        for reading in self._readings.values():
             if not left:
                 break
             stop = min(len(reading.ids), reading.done + left)
@@ -332,8 +339,9 @@ class Scheduler:
         for number, ids in enumerate(job.continuations):
             if len(ids) > 1:
                 whole = np.concatenate([reading.ids, ids[:-1]])
-                longer = self._read(whole, reading.block, len(reading.ids))
+                longer = self._read(whole, (len(reading.ids), reading.block))
                 longer.continuation = job, number
+                self._readings[longer] = longer
                 job.pending += 1
         self._score_finish(job)
 
