@@ -16,7 +16,7 @@ from meds3core.text.answers import normalise
 from meds3core.types.question import ChoiceFormat, Question
 from meds3core.types.record import Record
 
-NEAR_DUPLICATES_UP_TO = 20_000
+NEAR_DUPLICATES_UP_TO = 10_000
 """Above so many questions only exact duplicates are looked for: the n-grams would not fit the memory bound."""
 
 _LONG_TEXT = 12_000
