@@ -17,7 +17,8 @@ from meds3core.types.question import ChoiceFormat, Question
 from meds3core.types.record import Record
 
 NEAR_DUPLICATES_UP_TO = 10_000
-"""Above so many questions only exact duplicates are looked for: the n-grams would not fit the memory bound."""
+MOST_NGRAMS = 2_000_000
+"""Above so many questions or n-grams (100 bytes each) only exact duplicates are looked for: bounded memory."""
 
 _LONG_TEXT = 12_000
 _MOST_OVERLAPS = 100_000
@@ -79,7 +80,7 @@ def check_file(
             characters.append(len(row.text))
             words.append(len(row.text.split()))
             first = texts.first_row(row.text, questions)
-            if len(near) < NEAR_DUPLICATES_UP_TO:
+            if len(near) == questions - 1 < NEAR_DUPLICATES_UP_TO and near.ngrams < MOST_NGRAMS:
                 near.add(row)
             elif first is not None and len(duplicates) < _MOST_OVERLAPS:
                 duplicates.append(_exact(row, first))
@@ -89,11 +90,7 @@ def check_file(
         if limit is not None and questions + bad_rows >= limit:
             break
     duplicates = [*near.duplicates(), *duplicates]
-    note = (
-        ""
-        if questions <= NEAR_DUPLICATES_UP_TO
-        else f" (near duplicates looked for among the first {NEAR_DUPLICATES_UP_TO:,} only)"
-    )
+    note = "" if questions == len(near) else f" (near duplicates looked for among the first {len(near):,} only)"
     return FileReport(
         format=detect_format(path),
         questions=questions,

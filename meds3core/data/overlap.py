@@ -76,6 +76,11 @@ class QuestionIndex:
     def __len__(self) -> int:
         return len(self._names)
 
+    @property
+    def ngrams(self) -> int:
+        """How many different n-grams are remembered."""
+        return len(self._where)
+
     def add(self, question: OpenQuestion) -> None:
         """Remember a question."""
         number = len(self._names)
