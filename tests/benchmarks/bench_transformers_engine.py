@@ -4,8 +4,8 @@
 
 Keeps that many requests in flight for some seconds: clinic questions, four requests to a prompt as in a search; and,
 for comparison, every prompt asked once. `generate` gets batches of the same size, padded on the left, in its fastest
-settings. Beside the wall clock stands what the process's own processor time would allow on as many quiet cores, which
-is the figure to look at where other programs run.
+settings. Beside the wall clock stand tokens per second of processor time, summed over the cores: the figure to look at
+where other programs run.
 """
 
 import argparse
@@ -49,10 +49,8 @@ class Rate:
         return self.tokens / self.seconds
 
     @property
-    def quiet(self) -> float:
-        """Tokens per second if all cores had been free for this process."""
-        cores = max(1.0, min(torch.get_num_threads(), self.processor_seconds / self.seconds))
-        return self.tokens / (self.processor_seconds / max(cores, torch.get_num_threads() * 0.9))
+    def per_processor_second(self) -> float:
+        return self.tokens / self.processor_seconds
 
 
 def requests(per_prompt: int, first: int = 0) -> list[Request]:
@@ -134,18 +132,15 @@ def main() -> None:
 
     for level, shared, single in asyncio.run(all_levels()):
         library = measure_generate(arguments.folder, level, arguments.seconds)
+        rates = {"engine": shared, "engine_distinct_prompts": single, "generate": library}
         print(
             json.dumps(
                 {
                     "in_flight": level,
-                    "engine_tokens_per_s": round(shared.per_second),
-                    "engine_quiet": round(shared.quiet),
-                    "distinct_prompts_tokens_per_s": round(single.per_second),
-                    "distinct_prompts_quiet": round(single.quiet),
-                    "generate_tokens_per_s": round(library.per_second),
-                    "generate_quiet": round(library.quiet),
+                    "tokens_per_s": {name: round(rate.per_second) for name, rate in rates.items()},
+                    "tokens_per_processor_s": {name: round(rate.per_processor_second) for name, rate in rates.items()},
                     "ratio": round(shared.per_second / library.per_second, 2),
-                    "ratio_quiet": round(shared.quiet / library.quiet, 2),
+                    "ratio_of_processor_time": round(shared.per_processor_second / library.per_processor_second, 2),
                 }
             ),
             flush=True,
