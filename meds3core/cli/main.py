@@ -35,7 +35,8 @@ app.add_typer(sandbox.app, name="sandbox", help="The synthetic clinic: questions
 def main() -> None:
     """Entry point: errors made for people become one message and their exit code."""
     try:
-        app(standalone_mode=False)
+        # Without its standalone mode click hands the code of an Exit back instead of exiting with it.
+        code = app(standalone_mode=False)
     except Meds3Error as error:
         _complain(str(error))
         sys.exit(error.exit_code)
@@ -45,8 +46,6 @@ def main() -> None:
         sys.exit(2)
     except typer.Abort:
         sys.exit(130)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
     except Exception as error:
         # Click's own usage errors know how to show themselves.
         show = getattr(error, "show", None)
@@ -54,6 +53,7 @@ def main() -> None:
             raise
         show()
         sys.exit(getattr(error, "exit_code", 2))
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _complain(message: str) -> None:

@@ -29,14 +29,14 @@ TARGETS = {
 HEAD = """\
 # Benchmarks
 
-Written by `make bench` ({date}) on {machine}. Policy: the bundled one; questions: the synthetic clinic; preset `quick`.
-Ratios compare two measurements of one run and hold elsewhere; absolute figures belong to this machine.
+Written by `make bench` ({date}) on {machine}. Policy: the bundled one; questions: the synthetic clinic;
+preset `quick`. Ratios compare two measurements of one run and hold elsewhere; absolute figures belong to this machine.
 
 """
 
 EXPLANATIONS = """
-**Against the engine's limit**: generated tokens per second of the search, divided by those of a fresh engine of the same
-process that is given all the same requests at once and has nothing to wait for. *Steady* is from the first finished
+**Against the engine's limit**: generated tokens per second of the search, divided by those of a fresh engine of the
+same process that is given all the same requests at once and has nothing to wait for. *Steady* is from the first finished
 tree until fewer questions than the concurrency remain; *whole* includes the first and last trees.
 
 **Against the published schedule**: nodes per second of 64 trees at once, divided by those of one tree at a time with one
@@ -125,7 +125,10 @@ def machine() -> str:
         names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
         model = names[0] if names else model
     memory = psutil.virtual_memory().total / 2**30
-    return f"{psutil.cpu_count()} cores ({model}), {memory:.0f} GiB, Python {platform.python_version()}, no GPU"
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return f"{psutil.cpu_count()} cores ({model}), {memory:.0f} GiB, Python {platform.python_version()}, {gpu}"
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def test_interrupted_and_continued_by_the_same_command(questions, tmp_path):
 
     report = run(str(MEDS3), "trees", "report", str(tmp_path / "run"))
     assert report.returncode == 0, report.stderr
-    assert "interrupted" in (tmp_path / "run" / "report.html").read_text()
+    assert "has not finished" in (tmp_path / "run" / "report.html").read_text()
 
     again = run(*small)
     assert again.returncode == 0, again.stderr
