@@ -17,15 +17,15 @@ from meds3core.sandbox.writing import write
 from meds3core.text.steps import SEPARATOR, render_step
 
 SHARES: Mapping[str, float] = {
-    "dosing": 1.2,
-    "anion-gap": 1.2,
-    "curb65": 1.2,
-    "fluids": 0.8,
-    "calcium": 0.8,
-    "clearance": 1.0,
-    "acid-base": 0.9,
-    "contraindication": 0.7,
-    "lab-table": 0.9,
+    "dosing": 0.8,
+    "anion-gap": 1.0,
+    "curb65": 0.8,
+    "fluids": 0.9,
+    "calcium": 1.0,
+    "clearance": 0.8,
+    "acid-base": 1.0,
+    "contraindication": 0.9,
+    "lab-table": 1.3,
 }
 """How often each family is drawn, relative to the others: what is learnt more slowly is drawn more often."""
 

@@ -41,11 +41,11 @@ class Recipe:
     other_rate: float = 0.004
     warm_up: float = 0.02
     initial_std: float = 0.06
-    drills: float = 0.3
+    drills: float = 0.2
     first_rate: float = 1.0
     """Share of the learning rates with which the decay begins; below 1 for a run that continues another."""
-    leave_out: str = "clearance,lab-table"
-    """Families that are not taught: this size and budget do not suffice for them."""
+    leave_out: str = ""
+    """Families that are not taught, separated by commas."""
 
 
 def make_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -205,6 +205,7 @@ def save(
             "seconds": round(seconds),
             "parameters": parameters,
             "recipe": recipe.__dict__,
+            "shares": dict(SHARES),
             "continued_from": json.loads((start / "meds3.json").read_text())["provenance"] if start else None,
         },
     }
