@@ -2,6 +2,8 @@
 
 from typing import Any, Protocol
 
+from pydantic import Field
+
 from meds3core.types.record import Record
 
 
@@ -11,7 +13,7 @@ class ProgressEvent(Record):
     kind: str
     done: int | None = None
     total: int | None = None
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = Field(default_factory=dict)
 
 
 class ProgressSink(Protocol):

@@ -30,17 +30,18 @@ HEAD = """\
 # Benchmarks
 
 Written by `make bench` ({date}) on {machine}. Policy: the bundled one; questions: the synthetic clinic;
-preset `quick`. Ratios compare two measurements of one run and hold elsewhere; absolute figures belong to this machine.
+preset `quick`. Ratios compare two measurements of one run and hold elsewhere; absolute figures belong to
+this machine.
 
 """
 
 EXPLANATIONS = """
 **Against the engine's limit**: generated tokens per second of the search, divided by those of a fresh engine of the
-same process that is given all the same requests at once and has nothing to wait for. *Steady* is from the first finished
-tree until fewer questions than the concurrency remain; *whole* includes the first and last trees.
+same process that is given all the same requests at once and has nothing to wait for. *Steady* is from the first
+finished tree until fewer questions than the concurrency remain; *whole* includes the first and last trees.
 
-**Against the published schedule**: nodes per second of 64 trees at once, divided by those of one tree at a time with one
-call to the model at a time that holds the n samples of one prompt; same engine, same questions.
+**Against the published schedule**: nodes per second of 64 trees at once, divided by those of one tree at a time with
+one call to the model at a time that holds the n samples of one prompt; same engine, same questions.
 
 **Event loop's share**: processor time of the thread that runs the search (select, back up, verify, asyncio and the
 engine's front), as a share of wall time.
