@@ -1,0 +1,1 @@
+"""The Django application: remembers and shows what `meds3core` computes. To come (see docs/architecture.md)."""

@@ -1,0 +1,1 @@
+"""Celery and chat workers: join the web application and `meds3core`. To come (see docs/architecture.md)."""
