@@ -10,9 +10,11 @@ from rich.table import Table
 from meds3core.cli.columns import MAP_HELP, column_mapping
 from meds3core.data.check import FileReport, check_file
 from meds3core.data.curriculum import CurriculumSample, CurriculumSettings, sample_curriculum
+from meds3core.data.hub import iterate_hub
 from meds3core.data.overlap import OverlapSettings, QuestionIndex, find_overlap
 from meds3core.data.pass_rates import load_pass_rates
-from meds3core.data.read import load_questions
+from meds3core.data.read import NAMED_ERRORS, load_questions, refusal
+from meds3core.data.rows import RowError
 from meds3core.data.write import write_questions
 from meds3core.errors import QuestionFileError, UserError
 from meds3core.types.question import Question
@@ -108,6 +110,38 @@ def sample(
         raise UserError("no question is left to draw; nothing was written")
     write_questions(out, drawn.questions)
     _print_sample(console, drawn, out)
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="Name of a Hugging Face data set, or its folder in a local mirror.")],
+    split: Annotated[str, typer.Option(help="Split, e.g. train or test.")],
+    out: Annotated[Path, typer.Option(help="Where the questions go, as JSONL.")],
+    subset: Annotated[str | None, typer.Option(help="Configuration of the data set.")] = None,
+    mapping: Map = None,
+    skip_bad_rows: SkipBadRows = False,
+    allow_network: Annotated[
+        bool, typer.Option("--allow-network", envvar="MEDS3_ALLOW_HUB", help="Nothing is fetched without it.")
+    ] = False,
+) -> None:
+    """Write the questions of a Hugging Face data set to a file, where the network is allowed."""
+    questions: list[Question] = []
+    errors: list[RowError] = []
+    for row in iterate_hub(
+        name, split=split, subset=subset, mapping=column_mapping(mapping), allowed=allow_network or Path(name).is_dir()
+    ):
+        if isinstance(row, RowError):
+            errors.append(row)
+        else:
+            questions.append(row)
+    if errors and not skip_bad_rows:
+        raise QuestionFileError(refusal(Path(name), errors[:NAMED_ERRORS], len(errors)))
+    if not questions:
+        raise QuestionFileError(f"data set {name}: split {split} holds no question that can be read")
+    write_questions(out, questions)
+    rows = "1 bad row" if len(errors) == 1 else f"{len(errors)} bad rows"
+    left_out = f", {rows} left out" if errors else ""
+    Console(highlight=False).print(f"{len(questions)} questions written to {out}{left_out}", markup=False)
 
 
 def _numbers(text: str, option: str) -> tuple[float, ...]:
