@@ -1,7 +1,7 @@
 """Train the tiny base policy from scratch: `python -m meds3core.sandbox.train --out FOLDER`.
 
 A Llama of about a million parameters, next-token loss on the reasoning only, fresh demonstrations at every step, Muon
-for the matrices inside the blocks and AdamW for the rest, warm-up and linear decay. Single-threaded runs repeat exactly
+for the matrices inside the blocks and AdamW for the rest, warm-up and linear decay. Runs without `--minutes` repeat exactly
 on one machine.
 """
 
