@@ -1,8 +1,8 @@
 """Train the tiny base policy from scratch: `python -m meds3core.sandbox.train --out FOLDER`.
 
-A Llama of about a million parameters, next-token loss on the reasoning only, fresh demonstrations at every step, Muon
-for the matrices inside the blocks and AdamW for the rest, warm-up and linear decay. Runs without `--minutes` repeat exactly
-on one machine.
+A Llama of 1.5 million parameters, next-token loss on the reasoning only, fresh demonstrations at every step, Muon for
+the matrices inside the blocks and AdamW for the rest, warm-up and linear decay. Everything is seeded; with
+`--minutes` the number of steps depends on the machine.
 """
 
 import argparse
