@@ -196,6 +196,7 @@ def save(
         model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     card = {
+        "name": "clinic-base",
         "prompt": "plain",
         "presets": {"train": "clinic", "search": "quick"},
         "provenance": {

@@ -59,7 +59,9 @@ async def grow_all(
     return [trees[position] for position in range(len(questions))]
 
 
-async def against_engine_limit(kind: str, questions: Sequence[Question], concurrency: int) -> dict[str, float]:
+async def against_engine_limit(
+    kind: str, questions: Sequence[Question], concurrency: int, replay_too: bool = True
+) -> dict[str, float]:
     """Search and all-at-once replay of its requests, each on a fresh engine of the same process."""
     engine = make_engine(kind)
     await warm_up(engine)
@@ -69,6 +71,8 @@ async def against_engine_limit(kind: str, questions: Sequence[Question], concurr
     trees = await grow_all(questions, timed, concurrency, lambda: finished.append(time.perf_counter()))
     wall, busy = time.perf_counter() - start, time.thread_time() - busy
     await engine.close()
+    if not replay_too:
+        return {"concurrency": concurrency, "event_loop_share_of_wall": busy / wall}
     # Steady: from the first finished tree (the forest is full and mixed) until fewer questions than `concurrency`
     # remain unfinished.
     first, last = finished[0], finished[len(questions) - concurrency]
@@ -137,9 +141,9 @@ async def warm_up(engine: Engine) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--engine", choices=sorted(CONFIGS), default="transformers")
-    parser.add_argument("--questions", type=int, default=384)
+    parser.add_argument("--questions", type=int, default=288)
     parser.add_argument("--concurrency", type=int, default=64)
-    parser.add_argument("--few", type=int, default=24, help="trees grown one by one")
+    parser.add_argument("--few", type=int, default=16, help="trees grown one by one")
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=["limit", "published", "company"])
     options = parser.parse_args()
@@ -152,11 +156,11 @@ def main() -> None:
         ]
         figures["limit"] = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
         if len(questions) > 256:
-            figures["forest_256"] = asyncio.run(against_engine_limit(options.engine, questions[:320], 256))
+            figures["forest_256"] = asyncio.run(against_engine_limit(options.engine, questions[:320], 256, False))
     if "published" in options.only:
         figures["published"] = asyncio.run(against_published_schedule(options.engine, questions[:64], options.few))
     if "company" in options.only:
-        figures["company"] = asyncio.run(alone_and_in_company(options.engine, questions[:256]))
+        figures["company"] = asyncio.run(alone_and_in_company(options.engine, questions[:128]))
     print(json.dumps({"engine": options.engine, **figures}, indent=1))
 
 

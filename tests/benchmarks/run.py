@@ -53,8 +53,8 @@ engine's front), as a share of wall time.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--questions", type=int, default=384)
-    parser.add_argument("--few", type=int, default=24)
+    parser.add_argument("--questions", type=int, default=288)
+    parser.add_argument("--few", type=int, default=16)
     options = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     engines = [engine for engine in ENGINES if engine != "vllm" or find_spec("vllm")]
