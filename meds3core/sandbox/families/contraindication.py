@@ -130,9 +130,13 @@ class Contraindication:
         else:
             note = [(HAS, AVOIDED_IN[guilty]), (DENIES, AVOIDED_IN[innocent]), (rng.choice((HAS, DENIES)), unrelated)]
         rng.shuffle(note)
+        who, age = rng.choice(("man", "woman")), rng.randint(20, 90)
+        if any(condition == "pregnancy" for _, condition in note):
+            # Nobody notes for a man, or at eighty, whether there is a pregnancy.
+            who, age = "woman", 18 + age % 26
         facts: dict[str, Value] = {
-            "who": rng.choice(("man", "woman")),
-            "age": Decimal(rng.randint(20, 90)),
+            "who": who,
+            "age": Decimal(age),
             "reason": rng.choice(("cough", "back pain", "fever", "headache", "fatigue", "rash")),
         }
         for slot, (says, condition) in zip("abc", note, strict=True):

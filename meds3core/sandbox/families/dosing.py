@@ -33,7 +33,7 @@ DRUGS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "omeprazole": ((2,), (2,)),
 }
 LARGEST = 299  # the largest number that is one token
-WHO = ("child", "girl", "boy", "infant", "patient")
+WHO = ("child", "girl", "boy", "patient")
 STRENGTHS = (2, 4, 5, 8, 10, 20, 25, 40, 50)
 
 
@@ -102,7 +102,7 @@ class Dosing:
             if daily > LARGEST or (level is not Level.EASY and daily % doses):
                 continue
             facts: dict[str, Value] = {
-                "who": "infant" if weight < 9 else rng.choice(WHO[:3] + WHO[4:]),
+                "who": "child" if weight < 9 else rng.choice(WHO),
                 "drug": drug,
                 "weight": Decimal(weight),
                 "per_kg": Decimal(per_kg),
