@@ -29,9 +29,10 @@ TARGETS = {
 HEAD = """\
 # Benchmarks
 
-Written by `make bench` ({date}) on {machine}. Policy: the bundled one; questions: the synthetic clinic;
-preset `quick`. Ratios compare two measurements of one run and hold elsewhere; absolute figures belong to
-this machine.
+Written by `make bench` ({date}) on {machine}.
+
+Policy: the bundled one; questions: the synthetic clinic; preset `quick`. Ratios compare two measurements of one run and
+hold elsewhere; absolute figures belong to this machine.
 
 """
 
