@@ -44,16 +44,17 @@ async def forest(
     """
     waiting = enumerate(questions)
     growing: set[asyncio.Task[Outcome]] = set()
+
+    def fill() -> None:
+        while len(growing) < concurrency and (following := next(waiting, None)) is not None:
+            growing.add(asyncio.create_task(_outcome(*following, grow_one)))
+
     try:
-        while True:
-            while len(growing) < concurrency and (following := next(waiting, None)) is not None:
-                growing.add(asyncio.create_task(_outcome(*following, grow_one)))
-            if not growing:
-                return
+        fill()
+        while growing:
             done, growing = await asyncio.wait(growing, return_when=asyncio.FIRST_COMPLETED)
             # Start the successors before handing results out: whoever takes them may be slow (a disk, a database).
-            while len(growing) < concurrency and (following := next(waiting, None)) is not None:
-                growing.add(asyncio.create_task(_outcome(*following, grow_one)))
+            fill()
             for task in done:
                 yield task.result()
     finally:
