@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from meds3core.errors import ContextOverflow
+
 Role = Literal["system", "user", "assistant"]
 
 
@@ -87,6 +89,13 @@ class EngineInfo:
     context_length: int
     batch_invariant: bool = False
     """Whether a completion is exactly the same alone and in company."""
+
+    def room(self, prompt_tokens: int) -> int:
+        """Tokens that a completion may have after such a prompt. Raises `ContextOverflow` when there is none."""
+        room = self.context_length - prompt_tokens
+        if room < 1:
+            raise ContextOverflow(f"The prompt has {prompt_tokens} tokens; the context holds {self.context_length}.")
+        return room
 
 
 class Engine(Protocol):

@@ -251,6 +251,7 @@ def _differences(found: Any, wanted: Any, name: str = "") -> Any:
 
 
 def _write_atomically(path: Path, text: str) -> None:
+    # One temporary name, unlike data.write.atomic_text's: what a killed call left behind, the next one writes over.
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)

@@ -16,7 +16,7 @@ from meds3core.engines.openai.transport import Transport, list_models
 from meds3core.engines.policy import PolicyFolder, inspect_policy
 from meds3core.engines.rendering import PromptEncoder
 from meds3core.engines.seeds import vllm_seed
-from meds3core.errors import ConfigError, ContextOverflow, EngineError
+from meds3core.errors import ConfigError, EngineError
 
 _EXTENDED = ("vllm", "sglang")
 """Servers that take parameters beyond OpenAI's, by what they say of themselves in the list of models."""
@@ -99,7 +99,7 @@ class OpenAIEngine:
             raise ConfigError("Likelihoods need the policy's tokenizer: name the model's folder, not only its name.")
         ids = self._encoder.encode(prompt)
         pieces = [self._encoder.encode_piece(continuation) for continuation in continuations]
-        self._room(len(ids) + max(map(len, pieces), default=0))
+        self._info.room(len(ids) + max(map(len, pieces), default=0))
         return list(await asyncio.gather(*(self._echoed(ids, piece) for piece in pieces)))
 
     async def close(self) -> None:
@@ -132,7 +132,7 @@ class OpenAIEngine:
         ids = self._encoder.encode(prompt) if self._encoder is not None else []
         body: dict[str, Any] = {
             "model": self._info.model,
-            "max_tokens": min(sampling.max_tokens, self._room(len(ids))),
+            "max_tokens": min(sampling.max_tokens, self._info.room(len(ids))),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "seed": vllm_seed(sampling.seed),
@@ -149,14 +149,6 @@ class OpenAIEngine:
             return "chat/completions", body | {"messages": turns}, len(ids)
         text = "\n\n".join(message.content for message in prompt.messages) + "\n\n" + "".join(prompt.pieces)
         return "completions", body | {"prompt": ids or text}, len(ids)
-
-    def _room(self, prompt_tokens: int) -> int:
-        room = self._info.context_length - prompt_tokens
-        if room < 1:
-            raise ContextOverflow(
-                f"The prompt has {prompt_tokens} tokens; the context holds {self._info.context_length}."
-            )
-        return room
 
     def _completion(
         self, text: str, choice: dict[str, Any], usage: dict[str, Any] | None, prompt_tokens: int, sampling: Sampling

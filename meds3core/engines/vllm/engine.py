@@ -24,7 +24,7 @@ from meds3core.engines.rendering import PromptEncoder
 from meds3core.engines.seeds import vllm_seed
 from meds3core.engines.vllm.arguments import Adapter, context_length, engine_arguments
 from meds3core.engines.vllm.stepping import Job, Outcome, StepLoop
-from meds3core.errors import ConfigError, ContextOverflow, EngineError, Meds3Error
+from meds3core.errors import ConfigError, EngineError, Meds3Error
 
 
 class VllmEngine:
@@ -104,7 +104,7 @@ class VllmEngine:
         """
         ids = self._encoder.encode(prompt)
         pieces = [self._encoder.encode_piece(continuation) for continuation in continuations]
-        self._room(len(ids) + max(map(len, pieces), default=0) - 1)
+        self._info.room(len(ids) + max(map(len, pieces), default=0) - 1)
         wanted: dict[tuple[int, ...], set[int]] = {}
         for piece in pieces:
             for end, token in enumerate(piece):
@@ -136,7 +136,7 @@ class VllmEngine:
             raise
 
     def _sampling(self, sampling: Sampling, prompt_tokens: int, kind: RequestOutputKind) -> SamplingParams:
-        max_tokens = min(sampling.max_tokens, self._room(prompt_tokens))
+        max_tokens = min(sampling.max_tokens, self._info.room(prompt_tokens))
         try:
             return SamplingParams(
                 max_tokens=max_tokens,
@@ -149,14 +149,6 @@ class VllmEngine:
             )
         except (VLLMClientError, ValueError) as error:
             raise EngineError(f"vLLM refused the sampling parameters: {error}") from error
-
-    def _room(self, prompt_tokens: int) -> int:
-        room = self._info.context_length - prompt_tokens
-        if room < 1:
-            raise ContextOverflow(
-                f"The prompt has {prompt_tokens} tokens; the context holds {self._info.context_length}."
-            )
-        return room
 
 
 def _describe(policy: PolicyFolder, config: VllmEngineConfig, adapter: Adapter | None) -> EngineInfo:
