@@ -4,7 +4,9 @@ Node 0 is the root (question + step 0). A child's id is greater than its parent'
 the clock, on the row number of its question or on what else was searched at the time.
 """
 
+import hashlib
 from enum import StrEnum
+from functools import cached_property
 
 from pydantic import Field
 
@@ -96,6 +98,15 @@ class Tree(Record):
     stop_reason: StopReason
     totals: TreeTotals
     nodes: tuple[Node, ...]
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Hex digest of question, provenance and nodes: what labels and scores refer to."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(f"{self.question.content_hash} {self.provenance.model_dump_json()}".encode())
+        for node in self.nodes:
+            digest.update(f"\0{node.parent} {node.move} {node.value} {node.outcomes} {node.text}".encode())
+        return digest.hexdigest()
 
     def children(self) -> list[list[int]]:
         """Child ids of every node, in order of creation."""

@@ -1,0 +1,31 @@
+"""How answers are drawn and scored (METHOD.md §5). Defaults are the published values."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from meds3core.config.engine import Dtype
+from meds3core.config.search import DrawConfig, PromptName
+from meds3core.types.record import Record
+
+
+class SampleConfig(Record):
+    """n answers per question. Greedy decoding is n = 1 at temperature 0."""
+
+    prompt: PromptName = "auto"
+    n: int = Field(default=16, ge=1, le=4096)
+    draw: DrawConfig = DrawConfig(temperature=1.0, top_p=0.95)
+    max_tokens: int = Field(default=1536, ge=1, le=65536)
+
+
+class ScorerConfig(Record):
+    """How a reward model is run."""
+
+    kind: Literal["transformers", "vllm"] = "transformers"
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")
+    dtype: Dtype = "auto"
+    batch_tokens: int = Field(default=16_384, ge=16, description="Tokens of one forward pass, padding included")
+    gpu_memory_utilization: float = Field(default=0.5, gt=0.0, le=1.0)
+
+
+GREEDY = SampleConfig(n=1, draw=DrawConfig(temperature=0.0, top_p=1.0))

@@ -1,0 +1,1 @@
+"""Aggregates a trajectory's step scores into one."""
