@@ -6,12 +6,12 @@ A wrong value that is carried on is thus counted once, where it arose.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from meds3core.sandbox.clinic import FAMILIES
-from meds3core.sandbox.forms import Case, Form
+from meds3core.sandbox.forms import Case, Form, Rule
 from meds3core.sandbox.questions import case_of
 from meds3core.sandbox.template import Value, Values
 from meds3core.sandbox.verdict import ErrorKind, StepVerdict
@@ -96,7 +96,7 @@ def _compare(case: Case, form: Form, stated: Values, known: Values) -> _Reading:
     error, before_error, right = None, 0, True
     for slot in form.template.slots:
         if slot in form.rules:
-            due, kind = _apply(form, slot, following), form.error_of(slot)
+            due, kind = _apply(form.rules, slot, following), form.error_of(slot)
         elif slot in known:
             due, kind = known[slot], ErrorKind.CONTRADICTION
         else:
@@ -109,12 +109,15 @@ def _compare(case: Case, form: Form, stated: Values, known: Values) -> _Reading:
             before_error += 1
         true = case.truth.get(slot)
         if true is None and slot in form.rules:
-            true = _apply(form, slot, case.truth)
+            true = _apply(form.rules, slot, case.truth)
         right = right and true is not None and _same(stated[slot], true)
         following[slot] = stated[slot]
     settled = dict(stated)
     for slot in form.implies:
-        value = form.implies[slot](following)
+        value = _apply(form.implies, slot, following)
+        if value is None:
+            error, right = error or ErrorKind.WRONG_FORMULA, False
+            continue
         settled[slot] = following[slot] = value
         if slot in case.facts and not _same(value, case.facts[slot]):
             error, right = error or ErrorKind.MISREAD, False
@@ -136,10 +139,10 @@ def _with_answer(case: Case, reading: _Reading, answer: str, known: Values) -> _
     return _Reading(reading.stated, right, error, reading.slots_before_error)
 
 
-def _apply(form: Form, slot: str, values: Values) -> Value | None:
+def _apply(rules: Mapping[str, Rule], slot: str, values: Values) -> Value | None:
     """The right value of a slot, or None where its rule does not fit these values."""
     try:
-        return form.rules[slot](values)
+        return rules[slot](values)
     except (KeyError, TypeError, ArithmeticError):
         return None
 

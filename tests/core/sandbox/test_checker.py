@@ -160,3 +160,28 @@ def test_any_text_gets_a_verdict(kind, seed, noise, data):
     bodies = [*write(drawn, Random(seed), slip_rate=0.3).bodies, *noise]
     shuffled = data.draw(st.permutations(bodies))
     assert len(judge_steps(drawn, shuffled)) == len(bodies)
+
+
+@pytest.mark.parametrize(("family", "level"), EVERY, ids=NAMES)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_taught_sentences_filled_with_anything_get_a_verdict(family, level, data):
+    """A policy puts any word and number into the sentences it was taught ("The table lacks glucose lacks.")."""
+    drawn = draw(family, level, "test", Random(data.draw(st.integers(0, 50))))
+    free = st.sampled_from(["glucose", "glucose lacks", "sodium", "asthma", "warfarin", "girl of", "nothing"])
+    number = st.decimals(0, 999, places=1)
+    bodies = []
+    for form in data.draw(st.lists(st.sampled_from(family.forms), min_size=1, max_size=4)):
+        template = form.template
+        values = {
+            slot: data.draw(
+                number
+                if slot in template.numbers
+                else st.sampled_from(template.words.get(slot, ()))
+                if slot in template.words
+                else free
+            )
+            for slot in template.slots
+        }
+        bodies.append(template.write(values))
+    assert len(judge_steps(drawn, bodies)) == len(bodies)
