@@ -1,23 +1,25 @@
-"""Grow many trees at once against one engine that batches whatever is waiting.
+"""Work on many questions at once against one engine that batches whatever is waiting: a forest of trees, above all.
 
-Speed comes from concurrency, never from entangling trees: nothing is shared between them but the engine.
+Speed comes from concurrency, never from entangling them: nothing is shared between them but the engine.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from meds3core.errors import Cancelled, Meds3Error
 from meds3core.types.question import OpenQuestion, Question
 from meds3core.types.record import Record
-from meds3core.types.tree import Tree
+
+Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
 
 class TreeFailure(Record):
-    """A question whose tree could not be grown. `reason` holds no question text."""
+    """A question whose tree could not be grown, or whose other work failed. `reason` holds no question text."""
 
     id: str
     code: str
@@ -25,25 +27,25 @@ class TreeFailure(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one question: a tree or a failure."""
+class Outcome(Generic[Result]):
+    """What became of one question: a tree (or whatever is made of it) or a failure."""
 
     position: int
     """Of the question among those asked for."""
-    result: Tree | TreeFailure
+    result: Result | TreeFailure
 
 
 async def forest(
     questions: Iterable[Question | OpenQuestion],
-    grow_one: Callable[[Question | OpenQuestion], Awaitable[Tree]],
+    grow_one: Callable[[Question | OpenQuestion], Awaitable[Result]],
     concurrency: int,
-) -> AsyncIterator[Outcome]:
+) -> AsyncIterator[Outcome[Result]]:
     """Keep `concurrency` trees growing and yield each as it finishes, in order of arrival.
 
     A failing question becomes a `TreeFailure` and harms no other. Closing the iterator cancels what still grows.
     """
     waiting = enumerate(questions)
-    growing: set[asyncio.Task[Outcome]] = set()
+    growing: set[asyncio.Task[Outcome[Result]]] = set()
 
     def fill() -> None:
         while len(growing) < concurrency and (following := next(waiting, None)) is not None:
@@ -66,8 +68,8 @@ async def forest(
 async def _outcome(
     position: int,
     question: Question | OpenQuestion,
-    grow_one: Callable[[Question | OpenQuestion], Awaitable[Tree]],
-) -> Outcome:
+    grow_one: Callable[[Question | OpenQuestion], Awaitable[Result]],
+) -> Outcome[Result]:
     try:
         return Outcome(position, await grow_one(question))
     except Cancelled:
@@ -76,5 +78,5 @@ async def _outcome(
         return Outcome(position, TreeFailure(id=question.id, code=error.code, reason=str(error)))
     except Exception as error:
         # A fault of ours must not cost the other trees. The traceback shows code, never local values.
-        log.exception("growing a tree failed")
+        log.exception("work on a question failed")
         return Outcome(position, TreeFailure(id=question.id, code="internal", reason=type(error).__name__))
