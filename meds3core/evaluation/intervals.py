@@ -1,0 +1,185 @@
+"""Figures with their uncertainty: no figure of an evaluation goes out without an interval.
+
+Right answers to questions: Wilson. Several samples, steps or trajectories of one question are not independent, so
+everything computed from them is resampled by question (the cluster), never by sample. Every bootstrap is seeded: the
+same data give the same interval. Needs numpy; scipy is imported when Wilson is asked for.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from meds3core.types.record import Record
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Booleans = npt.NDArray[np.bool_]
+
+LEVEL = 0.95
+RESAMPLES = 2000
+"""Of intervals. P-values want more (`paired.RESAMPLES`)."""
+_CELLS = 4_000_000
+"""Weights held at once: 32 MB."""
+
+Method = Literal["wilson", "bootstrap", "cluster-bootstrap", "paired-bootstrap"]
+
+
+class Estimate(Record):
+    """A figure and the interval that covers its true value in `level` of all repetitions."""
+
+    value: float
+    low: float
+    high: float
+    n: int = Field(ge=1, description="Independent units: questions, wherever several items share one")
+    method: Method
+    level: float = Field(default=LEVEL, gt=0.0, lt=1.0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.low <= self.high:
+            raise ValueError(f"an interval from {self.low} to {self.high}")
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def wilson(successes: int, n: int, level: float = LEVEL) -> Estimate:
+    """A share of n independent outcomes (Wilson 1927). Raises `ValueError` when there are none."""
+    if n < 1:
+        raise ValueError("a share of nothing")
+    from scipy.stats import binomtest
+
+    interval = binomtest(successes, n).proportion_ci(confidence_level=level, method="wilson")
+    share = successes / n
+    # Rounding may put the end of the interval a hair inside of 0 or 1.
+    return Estimate(
+        value=share,
+        low=min(float(interval.low), share),
+        high=max(float(interval.high), share),
+        n=n,
+        method="wilson",
+        level=level,
+    )
+
+
+def bootstrap_means(
+    values: npt.ArrayLike, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
+) -> list[Estimate]:
+    """The mean of each column of (n, k), one row a question, all columns on the same resamples.
+
+    A column without any variation tells nothing of its uncertainty; where its values are shares (0 to 1) it gets the
+    Wilson interval of as many outcomes, else an interval of no width. Raises `ValueError` without rows.
+    """
+    table = np.asarray(values, dtype=float)
+    if table.ndim != 2 or not len(table):
+        raise ValueError("no questions to average over")
+    n = len(table)
+    means = np.concatenate([counts @ table / n for counts in resampled_counts(n, resamples, seed)])
+    lows, highs = _ends(means, level)
+    found = []
+    for value, low, high, column in zip(table.mean(axis=0), lows, highs, table.T, strict=True):
+        if np.ptp(column) == 0.0 and column[0] in (0.0, 1.0):
+            found.append(wilson(int(column.sum()), n, level))
+        else:
+            # The mean of equal numbers may differ from them in the last digit.
+            low, high = min(low, value), max(high, value)
+            found.append(Estimate(value=value, low=low, high=high, n=n, method="bootstrap", level=level))
+    return found
+
+
+def bootstrap_mean(
+    values: npt.ArrayLike, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
+) -> Estimate:
+    """The mean of one value per question; see `bootstrap_means`."""
+    column = np.asarray(values, dtype=float).reshape(-1, 1)
+    return bootstrap_means(column, level=level, resamples=resamples, seed=seed)[0]
+
+
+Statistic = Callable[[Floats], Floats]
+"""From weights (b, n) of n items to b values; NaN where a resample leaves it undefined (a class is missing)."""
+
+
+def cluster_bootstrap(
+    statistic: Statistic,
+    clusters: npt.ArrayLike,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Estimate | None:
+    """A statistic of items that belong to clusters (questions), by resampling whole clusters.
+
+    `clusters` (n,) names each item's cluster by an integer. The statistic sees how often each item was drawn as its
+    weight, so that it can work on many resamples at once. None where it is undefined on the data themselves, or on
+    most of the resamples.
+    """
+    names, index = np.unique(np.asarray(clusters), return_inverse=True)
+    if not len(names):
+        return None
+    value = float(statistic(np.ones((1, len(index))))[0])
+    if np.isnan(value):
+        return None
+    drawn = []
+    for counts in resampled_counts(len(names), resamples, seed, columns=len(index)):
+        drawn.append(statistic(counts[:, index]))
+    values = np.concatenate(drawn)
+    values = values[~np.isnan(values)]
+    if len(values) < resamples / 2:
+        return None
+    low, high = (float(end[0]) for end in _ends(values.reshape(-1, 1), level))
+    return Estimate(
+        value=value,
+        low=min(low, value),
+        high=max(high, value),
+        n=len(names),
+        method="cluster-bootstrap",
+        level=level,
+    )
+
+
+def clustered_share(
+    outcomes: npt.ArrayLike,
+    clusters: npt.ArrayLike,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Estimate | None:
+    """The share of items that are true, items clustered in questions. None without items.
+
+    Where all items agree there is nothing to resample: the interval is then Wilson's for as many outcomes as there
+    are questions, which is wider than any the items could claim.
+    """
+    truths = np.asarray(outcomes, dtype=float)
+    if not len(truths):
+        return None
+    if np.ptp(truths) == 0.0:
+        n = len(np.unique(np.asarray(clusters)))
+        return wilson(n if truths[0] else 0, n, level)
+    return cluster_bootstrap(
+        lambda weights: weights @ truths / weights.sum(axis=1), clusters, level=level, resamples=resamples, seed=seed
+    )
+
+
+def resampled_counts(n: int, resamples: int, seed: int, *, columns: int | None = None) -> Iterator[Floats]:
+    """How often each of n units is drawn, in blocks (b, n) of all resamples, the same for the same (n, seed).
+
+    `columns` is how wide the caller will make the block: it bounds the memory, and changes nothing else.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence([seed, n]))
+    block = max(1, min(resamples, _CELLS // max(n, columns or 0, 1)))
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        drawn = rng.integers(0, n, size=(size, n)) + n * np.arange(size)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(float)
+
+
+def _ends(values: Floats, level: float) -> tuple[Floats, Floats]:
+    """Both ends of the percentile interval of each column of (b, k)."""
+    tail = 100 * (1 - level) / 2
+    low, high = np.percentile(values, [tail, 100 - tail], axis=0)
+    return low, high
