@@ -36,6 +36,11 @@ class TrainConfig(Record):
     gradient_checkpointing: bool = Field(default=False, description="Less memory, a third more time")
     lora: LoraSettings | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="CPU threads of a process; with 1 a run on a CPU repeats bit for bit",
+    )
     save_every: int = Field(default=200, ge=1, description="Optimiser steps between checkpoints")
     keep_checkpoints: int = Field(default=2, ge=1)
     log_every: int = Field(default=5, ge=1)
