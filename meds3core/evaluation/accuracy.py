@@ -68,7 +68,7 @@ def accuracy_figures(
     domains = [row.question.domain or "not named" for row in rows]
 
     def share(values: Sequence[float]) -> Estimate:
-        return _share(values, level, resamples, seed)
+        return accuracy_share(values, level=level, resamples=resamples, seed=seed)
 
     def mean(values: Sequence[float]) -> Estimate:
         return bootstrap_mean(values, level=level, resamples=resamples, seed=seed)
@@ -116,7 +116,7 @@ def macro_mean(
     """
     names = sorted(set(groups))
     if len(names) == 1:
-        return _share(values, level, resamples, seed)
+        return accuracy_share(values, level=level, resamples=resamples, seed=seed)
     means, drawn = [], []
     for number, name in enumerate(names):
         members = np.array([value for value, other in zip(values, groups, strict=True) if other == name], dtype=float)
@@ -148,8 +148,10 @@ def check_gold(rows: Sequence[QuestionSamples]) -> None:
         raise UserError(f"{empty} of {len(rows)} questions have no samples: draw them first")
 
 
-def _share(values: Sequence[float], level: float, resamples: int, seed: int) -> Estimate:
-    """Wilson where every question has one outcome, else the bootstrap over questions."""
+def accuracy_share(
+    values: Sequence[float], *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
+) -> Estimate:
+    """The mean of one share per question: Wilson where every question has one outcome, else the bootstrap."""
     if all(value in (0.0, 1.0) for value in values):
         return wilson(int(sum(values)), len(values), level)
     return bootstrap_mean(values, level=level, resamples=resamples, seed=seed)

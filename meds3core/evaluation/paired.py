@@ -43,9 +43,9 @@ class PairedDifference(Record):
     p: float = Field(ge=0.0, le=1.0, description="Two-sided, of the same resamples as the interval")
 
     def __str__(self) -> str:
-        return f"{self.first:.3f} → {self.second:.3f}: {self.difference.value:+.3f} " + (
-            f"[{self.difference.low:+.3f}, {self.difference.high:+.3f}], p = {p_text(self.p)}"
-        )
+        found = self.difference
+        change = f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+        return f"{self.first:.3f} → {self.second:.3f}: {change}, {p_text(self.p)}"
 
 
 class SeedDifferences(Record):
@@ -61,8 +61,8 @@ class SeedDifferences(Record):
 
 
 def p_text(p: float) -> str:
-    """A p-value as one writes it."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    """A p-value as one writes it: `p = 0.012`, `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def mcnemar(first: npt.ArrayLike, second: npt.ArrayLike) -> McNemar:

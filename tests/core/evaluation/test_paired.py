@@ -35,7 +35,7 @@ def test_a_difference_by_hand():
     # Standard error of the difference: sqrt((0.25 + 0.05 − 0.2²) / 100) = 0.0510
     assert found.difference.low == pytest.approx(0.20 - 1.96 * 0.051, abs=0.012)
     assert found.difference.high == pytest.approx(0.20 + 1.96 * 0.051, abs=0.012)
-    assert found.p < 0.001 and p_text(found.p) == "< 0.001"
+    assert found.p < 0.001 and p_text(found.p) == "p < 0.001"
     back = paired_difference(second, first)
     assert back.difference.value == pytest.approx(-0.20)
 
