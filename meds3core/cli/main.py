@@ -14,7 +14,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from meds3core.cli import questions, sandbox, trees
+from meds3core.cli import labels, questions, sandbox, trees
 from meds3core.cli.search import search
 from meds3core.cli.verify import verify
 from meds3core.errors import Meds3Error
@@ -29,6 +29,7 @@ app.add_typer(questions.app, name="questions", help="Check question files and dr
 app.command()(verify)
 app.command()(search)
 app.add_typer(trees.app, name="trees", help="Look at search trees, report on them, convert them.")
+app.add_typer(labels.app, name="labels", help="Make training data from search trees, and look at it.")
 app.add_typer(sandbox.app, name="sandbox", help="The synthetic clinic: questions, a step checker, a policy.")
 
 

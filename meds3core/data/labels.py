@@ -170,12 +170,7 @@ def _records(path: Path, card: LabelCard, digest: hashlib.blake2b) -> Iterator[L
     for number, line, ended in _lines(path):
         digest.update(line)
         where = f"{path}, row {number}"
-        try:
-            row = json_of(line, path, number, ended)
-        except TreeFileError as error:
-            raise LabelFileError(str(error)) from error
-        if not isinstance(row, dict):
-            raise LabelFileError(f"{where}: expected a record (an object), found {kind_of(row)}")
+        row = _row(line, path, number, ended)
         try:
             yield kind.model_validate(shared.row(row))
         except ValidationError as error:
@@ -187,6 +182,36 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
         yield from lines_of(path)
     except TreeFileError as error:
         raise LabelFileError(str(error)) from error
+
+
+def read_human_labels(path: Path) -> dict[str, float]:
+    """People's labels from JSONL, one `{"prefix_hash": …, "label": …}` a line, by prefix hash.
+
+    Several labels of one step become their mean; other fields (who, when) are left alone. Raises `LabelFileError`.
+    """
+    given: dict[str, list[float]] = {}
+    for number, line, ended in _lines(path):
+        where = f"{path}, row {number}"
+        row = _row(line, path, number, ended)
+        step, label = row.get("prefix_hash"), row.get("label")
+        if not isinstance(step, str) or not step:
+            raise LabelFileError(f"{where}: field 'prefix_hash': expected a text, found {kind_of(step)}")
+        if not isinstance(label, int | float) or not 0.0 <= label <= 1.0:
+            raise LabelFileError(f"{where}: field 'label': expected a number between 0 and 1")
+        given.setdefault(step, []).append(float(label))
+    if not given:
+        raise LabelFileError(f"{path}: no label in it")
+    return {step: sum(labels) / len(labels) for step, labels in given.items()}
+
+
+def _row(line: bytes, path: Path, number: int, ended: bool) -> dict[str, Any]:
+    try:
+        row = json_of(line, path, number, ended)
+    except TreeFileError as error:
+        raise LabelFileError(str(error)) from error
+    if not isinstance(row, dict):
+        raise LabelFileError(f"{path}, row {number}: expected an object, found {kind_of(row)}")
+    return row
 
 
 class _Shared:

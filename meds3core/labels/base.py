@@ -20,6 +20,10 @@ Tally = Counter[str]
 """What was dropped: how many, by reason. The reason names the unit and the setting."""
 
 
+NOUNS = {"sft": "SFT examples", "pairs": "preference pairs", "steps": "labelled trajectories"}
+"""What the records of each kind are, in words."""
+
+
 class EmptyLabelSet(UserError):
     """Nothing was kept; the message says what was dropped for which reason."""
 
@@ -67,7 +71,7 @@ class LabelSet:
         reasons = [f"{count:,} {reason}" for reason, count in sorted(counts.dropped.items())]
         listed = "; ".join(reasons) or "no reason was recorded"
         raise EmptyLabelSet(
-            f"nothing to learn from: no {self.config.kind} record was kept of {counts.trees} trees of "
+            f"nothing to learn from: no {NOUNS[self.config.kind]} were kept of {counts.trees} trees of "
             f"{counts.questions} questions. Dropped: {listed}. Change a setting in brackets, or search more questions."
         )
 
