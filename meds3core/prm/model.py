@@ -1,0 +1,176 @@
+"""A reward model in memory: a backbone of the transformers library, a head, and how logits become scores."""
+
+import gc
+from typing import Any
+
+import torch
+from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel
+from transformers.utils import logging
+
+from meds3core.config.engine import Dtype
+from meds3core.engines.policy import PolicyFolder
+from meds3core.errors import ConfigError, PolicyError
+from meds3core.prm.card import LABELS, RewardFolder, ScoreHead
+
+_LARGE = 1_000_000_000
+"""Parameters from which on a model stays in its stored precision on a CPU."""
+_HEAD = "score"
+
+
+def probability(logits: torch.Tensor, head: ScoreHead) -> torch.Tensor:
+    """Scores in [0, 1] of logits [..., labels].
+
+    >>> probability(torch.tensor([[0.0, 2.0]]), "sigmoid1")  # the second logit alone: 1 / (1 + e^−2)
+    tensor([0.8808])
+    >>> probability(torch.tensor([[1.0, 2.0]]), "softmax1")  # e^2 / (e^1 + e^2)
+    tensor([0.7311])
+    """
+    match head:
+        case "sigmoid":
+            return torch.sigmoid(logits[..., 0])
+        case "sigmoid1":
+            return torch.sigmoid(logits[..., 1])
+        case "softmax1":
+            return torch.softmax(logits, dim=-1)[..., 1]
+
+
+def load_reward_model(
+    folder: RewardFolder, *, device: str = "auto", dtype: Dtype = "auto"
+) -> tuple[PreTrainedModel, Any]:
+    """Model (evaluation mode, gradients off) and tokenizer. Raises `PolicyError` when a tensor is missing."""
+    place = _device(device)
+    precision = _dtype(dtype, folder.weights, place)
+    options: dict[str, Any] = {"num_labels": LABELS[folder.score_head]} if folder.adapter else {}
+    with _quiet():
+        tokenizer = _tokenizer(folder)
+        model, missing = _weights(folder.weights, precision, options)
+        if folder.adapter:
+            model = _with_adapter(model, folder)
+        elif missing:
+            raise PolicyError(f"{folder.path}: the weights lack {sorted(missing)[0]}. Copy the whole model.")
+    labels = int(getattr(model, _HEAD).out_features)
+    if labels != LABELS[folder.score_head]:
+        raise ConfigError(
+            f"{folder.path}: the model has {labels} labels, but score_head {folder.score_head} reads "
+            f"{LABELS[folder.score_head]}."
+        )
+    ready: PreTrainedModel = model.to(place).eval().requires_grad_(False)
+    return ready, tokenizer
+
+
+def new_reward_model(policy: PolicyFolder, dtype: torch.dtype) -> PreTrainedModel:
+    """A policy's backbone under a new head with one logit that starts at 0 for every step: score 0.5.
+
+    The head's dropout is off, so that training reads what inference reads. A reward model given as the start keeps
+    its head.
+    """
+    with _quiet():
+        options = {"num_labels": 1, "classifier_dropout": 0.0}
+        model, missing = _weights(policy, dtype, options)
+    foreign = sorted(name for name in missing if not name.startswith(f"{_HEAD}."))
+    if foreign:
+        raise PolicyError(f"{policy.path}: the weights lack {foreign[0]}. Copy the whole model.")
+    if missing:
+        head = getattr(model, _HEAD)
+        torch.nn.init.zeros_(head.weight)
+        if head.bias is not None:
+            torch.nn.init.zeros_(head.bias)
+    started: PreTrainedModel = model
+    return started
+
+
+def backbone(model: PreTrainedModel) -> torch.nn.Module:
+    """The part that gives hidden states."""
+    part: torch.nn.Module = getattr(model, model.base_model_prefix)
+    return part
+
+
+def head(model: PreTrainedModel) -> torch.nn.Module:
+    """The part that turns hidden states into logits."""
+    part: torch.nn.Module = getattr(model, _HEAD)
+    return part
+
+
+def unload(model: PreTrainedModel) -> None:
+    """Give back memory; call with the last reference."""
+    cuda = next(model.parameters()).device.type == "cuda"
+    del model
+    gc.collect()
+    if cuda:
+        torch.cuda.empty_cache()
+
+
+def _tokenizer(folder: RewardFolder) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(folder.tokenizer, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
+        raise _unloadable(folder.weights, error) from error
+
+
+def _weights(folder: PolicyFolder, dtype: torch.dtype, options: dict[str, Any]) -> tuple[Any, set[str]]:
+    try:
+        model, information = AutoModelForTokenClassification.from_pretrained(
+            folder.path,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=dtype,
+            attn_implementation="sdpa",
+            output_loading_info=True,
+            **options,
+        )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError) as error:
+        raise _unloadable(folder, error) from error
+    if not isinstance(getattr(model, _HEAD, None), torch.nn.Linear):
+        raise PolicyError(f"{folder.path}: {type(model).__name__} has no linear head named {_HEAD}.")
+    return model, set(information["missing_keys"])
+
+
+def _with_adapter(model: Any, folder: RewardFolder) -> Any:
+    from peft import PeftModel  # only adapters need it, and it takes a second to import
+
+    try:
+        return PeftModel.from_pretrained(model, folder.adapter, use_safetensors=True).merge_and_unload()
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise _unloadable(folder.weights, error) from error
+
+
+def _unloadable(folder: PolicyFolder, error: Exception) -> PolicyError:
+    return PolicyError(
+        f"{folder.path}: transformers cannot load this model ({type(error).__name__}: {str(error)[:300]})"
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"device is {name}, but torch finds no CUDA device here. Choose auto or cpu.")
+    return torch.device(name)
+
+
+def _dtype(name: Dtype, folder: PolicyFolder, device: torch.device) -> torch.dtype:
+    """`auto` is bfloat16 on a GPU that has it; on a CPU float32, but for large models their stored precision."""
+    chosen: str = name
+    if name == "auto":
+        if device.type == "cuda":
+            chosen = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        else:
+            chosen = "bfloat16" if folder.parameters >= _LARGE and folder.dtype == "bfloat16" else "float32"
+    dtype: torch.dtype = getattr(torch, chosen)
+    return dtype
+
+
+class _quiet:
+    """No progress bars and no report of what a new head lacks: both are said better by whoever called."""
+
+    def __enter__(self) -> None:
+        self._bars = logging.is_progress_bar_enabled()
+        self._level = logging.get_verbosity()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *error: object) -> None:
+        logging.set_verbosity(self._level)
+        if self._bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
