@@ -101,6 +101,9 @@ class OrmConfig(TrainConfig):
     learning_rate: float = Field(default=5e-5, gt=0.0, le=1.0)
     epochs: float = Field(default=2.0, gt=0.0, le=1000.0)
     lora: LoraSettings | None = LoraSettings(rank=32, alpha=64)
+    layout: Literal["flat", "tree"] = Field(
+        default="tree", description="tree: trajectories of one question in one pass, shared prefixes computed once"
+    )
 
 
 TrainingConfig = Annotated[SftConfig | DpoConfig | GrpoConfig | PrmConfig | OrmConfig, Field(discriminator="method")]

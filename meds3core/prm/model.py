@@ -4,7 +4,7 @@ import gc
 from typing import Any
 
 import torch
-from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
 
 from meds3core.config.engine import Dtype
@@ -65,8 +65,9 @@ def new_reward_model(policy: PolicyFolder, dtype: torch.dtype) -> PreTrainedMode
     its head.
     """
     with _quiet():
-        options = {"num_labels": 1, "classifier_dropout": 0.0}
-        model, missing = _weights(policy, dtype, options)
+        config = AutoConfig.from_pretrained(policy.path, local_files_only=True, trust_remote_code=False, num_labels=1)
+        config.classifier_dropout = 0.0
+        model, missing = _weights(policy, dtype, {"config": config})
     foreign = sorted(name for name in missing if not name.startswith(f"{_HEAD}."))
     if foreign:
         raise PolicyError(f"{policy.path}: the weights lack {foreign[0]}. Copy the whole model.")

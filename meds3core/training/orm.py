@@ -1,0 +1,71 @@
+"""The outcome reward model: one score for a finished trajectory, read at its last token (METHOD.md §4).
+
+The same backbone, head and trainer as the process reward model's; the target is whether the answer is right, the loss
+binary cross-entropy. Example: logits 0 and ln 3 for a right and a wrong trajectory cost (ln 2 + ln 4) / 2 = 1.040.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from meds3core.config.training import OrmConfig
+from meds3core.encoding.trajectory import EncodedTrajectory, TrajectoryEncoder
+from meds3core.engines.policy import inspect_policy
+from meds3core.progress import CancelToken, ProgressSink
+from meds3core.training.base import EmptyTrainingSet, TrainingResult
+from meds3core.training.card import data_hash
+from meds3core.training.models import load_tokenizer
+from meds3core.training.prm import refuse_one_sided
+from meds3core.training.reward_batches import RewardRow
+from meds3core.training.reward_trainer import train_reward_model
+from meds3core.types.labels import LabelledTrajectory
+
+
+def train_orm(
+    start: Path,
+    trajectories: Sequence[LabelledTrajectory],
+    config: OrmConfig,
+    out: Path,
+    *,
+    sink: ProgressSink | None = None,
+    cancel: CancelToken | None = None,
+) -> TrainingResult:
+    """Train an outcome reward model from the policy in `start`; its folder is `out`. Step labels are not looked at.
+
+    An interrupted call is continued by the same call. Raises `EmptyTrainingSet`, `PolicyError`, and what
+    `run_training` raises.
+    """
+    policy = inspect_policy(start)
+    encoder = TrajectoryEncoder(load_tokenizer(policy))
+    if not trajectories:
+        raise EmptyTrainingSet("No trajectories to learn from: the label set is empty.")
+    refuse_one_sided(trajectories)
+    longest = min(config.max_length, policy.context_length)
+    rows = orm_rows(encoder, trajectories, longest)
+    if not rows:
+        raise EmptyTrainingSet(
+            f"All {len(trajectories)} trajectories are longer than {longest} tokens: raise max_length."
+        )
+    return train_reward_model(
+        policy,
+        rows,
+        config,
+        out,
+        loss="bce",
+        data=data_hash(trajectories),
+        left_out=len(trajectories) - len(rows),
+        sink=sink,
+        cancel=cancel,
+    )
+
+
+def orm_rows(
+    encoder: TrajectoryEncoder, trajectories: Sequence[LabelledTrajectory], max_length: int
+) -> list[RewardRow]:
+    """The trajectories that fit into `max_length` tokens, read at their last token."""
+    rows = []
+    for trajectory in trajectories:
+        encoded = encoder.steps(trajectory.question, trajectory.bodies)
+        if len(encoded.ids) <= max_length:
+            last = EncodedTrajectory(encoded.ids, encoded.prompt_length, encoded.ends[-1:])
+            rows.append(RewardRow(last, (float(trajectory.correct),), (1.0,)))
+    return rows

@@ -1,0 +1,99 @@
+"""The process reward model (METHOD.md §4): the policy's backbone with a head that scores every step.
+
+The loss falls on the one logit at the last token of each labelled step, step 0 never: cross-entropy on the soft target
+(default), squared or Huber error of its sigmoid. What is trained is what is read at inference: ids come from the same
+encoder, the score is the sigmoid of the same logit.
+
+Example: one trajectory whose steps have logits 0 and ln 3 (scores 1/2 and 3/4) and labels 0.8 and 1 costs
+(ln 2 + ln 4/3) / 2 = 0.490; if the first step weighs 3, (3·ln 2 + ln 4/3) / 4 = 0.592.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from meds3core.config.training import PrmConfig
+from meds3core.encoding.trajectory import EncodedTrajectory, TrajectoryEncoder
+from meds3core.engines.policy import inspect_policy
+from meds3core.progress import CancelToken, ProgressSink
+from meds3core.training.base import EmptyTrainingSet, TrainingResult
+from meds3core.training.card import data_hash
+from meds3core.training.models import load_tokenizer
+from meds3core.training.reward_batches import RewardRow
+from meds3core.training.reward_trainer import train_reward_model
+from meds3core.types.labels import LabelledTrajectory
+
+
+def train_prm(
+    start: Path,
+    trajectories: Sequence[LabelledTrajectory],
+    config: PrmConfig,
+    out: Path,
+    *,
+    sink: ProgressSink | None = None,
+    cancel: CancelToken | None = None,
+) -> TrainingResult:
+    """Train a process reward model from the policy in `start`; its folder is `out`.
+
+    An interrupted call is continued by the same call. Raises `EmptyTrainingSet`, `PolicyError`, and what
+    `run_training` raises.
+    """
+    policy = inspect_policy(start)
+    encoder = TrajectoryEncoder(load_tokenizer(policy))
+    labelled = [trajectory for trajectory in trajectories if any(_used(trajectory))]
+    if not labelled:
+        raise EmptyTrainingSet(
+            f"None of the {len(trajectories)} trajectories has a labelled step besides step 0: build step labels first."
+        )
+    refuse_one_sided(labelled)
+    longest = min(config.max_length, policy.context_length)
+    rows = prm_rows(encoder, labelled, longest)
+    if not rows:
+        raise EmptyTrainingSet(f"All {len(labelled)} trajectories are longer than {longest} tokens: raise max_length.")
+    return train_reward_model(
+        policy,
+        rows,
+        config,
+        out,
+        loss=config.loss,
+        data=data_hash(trajectories),
+        left_out=len(labelled) - len(rows),
+        sink=sink,
+        cancel=cancel,
+    )
+
+
+def prm_rows(
+    encoder: TrajectoryEncoder, trajectories: Sequence[LabelledTrajectory], max_length: int
+) -> list[RewardRow]:
+    """The trajectories that fit into `max_length` tokens, read at the ends of their labelled steps from step 1 on."""
+    rows = []
+    for trajectory in trajectories:
+        encoded = encoder.steps(trajectory.question, trajectory.bodies)
+        if len(encoded.ids) > max_length:
+            continue
+        weights = trajectory.weights or (1.0,) * len(trajectory.bodies)
+        steps = _used(trajectory)
+        rows.append(
+            RewardRow(
+                EncodedTrajectory(encoded.ids, encoded.prompt_length, tuple(encoded.ends[step] for step in steps)),
+                tuple(trajectory.labels[step] or 0.0 for step in steps),
+                tuple(weights[step] for step in steps),
+            )
+        )
+    return rows
+
+
+def refuse_one_sided(trajectories: Sequence[LabelledTrajectory]) -> None:
+    """Raise `EmptyTrainingSet` where all trajectories are right or all are wrong: there is nothing to tell apart."""
+    right = sum(trajectory.correct for trajectory in trajectories)
+    if right in (0, len(trajectories)):
+        only = "right" if right else "wrong"
+        raise EmptyTrainingSet(
+            f"All {len(trajectories)} trajectories are {only}: a reward model learns from both kinds. Search more "
+            "questions, or ones that the policy solves only sometimes."
+        )
+
+
+def _used(trajectory: LabelledTrajectory) -> list[int]:
+    """Steps that the loss reads."""
+    return [step for step, label in enumerate(trajectory.labels) if step and label is not None]
