@@ -79,6 +79,9 @@ class GrpoConfig(TrainConfig):
     temperature: float = Field(default=1.0, gt=0.0, le=5.0)
     max_new_tokens: int = Field(default=1536, ge=1)
     beta: float = Field(default=0.0, ge=0.0, description="Weight of the divergence from the starting policy")
+    engine: Literal["transformers", "vllm"] = Field(
+        default="transformers", description="What writes the answers; vllm: in the same process, on a GPU only"
+    )
 
 
 class PrmConfig(TrainConfig):

@@ -60,6 +60,10 @@ class TrajectoryEncoder:
         """Ids of the question's turn, up to where the policy's own begins."""
         return self._encoder.encode(Prompt(PROMPT.messages(question.text, answer_form(question), "finish")))
 
+    def piece(self, text: str) -> tuple[int, ...]:
+        """Ids of a piece by itself, such as the header that the next step is primed with."""
+        return self._encoder.encode_piece(text)
+
     def steps(self, question: OpenQuestion, bodies: Sequence[str]) -> EncodedTrajectory:
         """For a reward model: every step closed by its blank line, the last one too."""
         ids = self.prompt(question)

@@ -9,7 +9,7 @@ batches and over processes changes only the order of summation.
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meds3core.config.training import TrainConfig
 from meds3core.errors import ConfigError
@@ -26,10 +26,17 @@ class Plan:
     steps: int
     tokens: tuple[int, ...]
 
+    def without_tokens(self) -> "Plan":
+        """The same order where the number of tokens is not known beforehand."""
+        return replace(self, tokens=())
 
-def plan_batches(lengths: Sequence[int], config: TrainConfig) -> Plan:
-    """The order for examples of these lengths (tokens). An incomplete last batch is filled from one more shuffle."""
-    size, count = config.batch_size, len(lengths)
+
+def plan_batches(lengths: Sequence[int], config: TrainConfig, *, size: int | None = None) -> Plan:
+    """The order for examples of these lengths (tokens). An incomplete last batch is filled from one more shuffle.
+
+    `size`: examples per step where that is not `batch_size`.
+    """
+    size, count = size or config.batch_size, len(lengths)
     steps = config.max_steps or max(1, math.ceil(config.epochs * count / size - 1e-9))
     chance = random.Random(config.seed)
     stream: list[int] = []

@@ -47,7 +47,6 @@ class Reporter(TrainerCallback):
         """Whether the run ended early because somebody asked."""
         self.writing: int | None = None
         """The step whose checkpoint is being written."""
-        self._tokens_before = self.tokens
         self._seconds_before = last.seconds if last else 0.0
         self._begun = time.monotonic()
         self._logged = (self._begun, self.tokens)
@@ -127,7 +126,7 @@ class Reporter(TrainerCallback):
         if not logs or "loss" not in logs:
             return
         if not self.plan.tokens:
-            self.tokens = self._tokens_before + int(logs.get("num_tokens", 0))
+            self.tokens = int(state.num_input_tokens_seen)
         now, (then, tokens_then) = time.monotonic(), self._logged
         self._logged = (now, self.tokens)
         grad_norm = logs.get("grad_norm")

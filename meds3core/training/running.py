@@ -268,7 +268,7 @@ def _storage(work: Path, reporter: Reporter) -> Iterator[None]:
 def _surroundings(config: TrainConfig) -> Iterator[None]:
     """Threads as configured, no progress bars of others (loading, writing): put back afterwards."""
     threads, bars = torch.get_num_threads(), logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     try:
@@ -276,4 +276,4 @@ def _surroundings(config: TrainConfig) -> Iterator[None]:
     finally:
         torch.set_num_threads(threads)
         if bars:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
