@@ -28,4 +28,16 @@ class ScorerConfig(Record):
     gpu_memory_utilization: float = Field(default=0.5, gt=0.0, le=1.0)
 
 
+class BeamConfig(Record):
+    """Step-level beam search guided by a process reward model."""
+
+    prompt: PromptName = "auto"
+    width: int = Field(default=4, ge=1, le=256, description="Trajectories kept after each step")
+    branching: int = Field(default=4, ge=1, le=256, description="Next steps drawn for each of them")
+    step_draw: DrawConfig = DrawConfig(temperature=1.0, top_p=0.95)
+    step_tokens: int = Field(default=512, ge=1, le=32768)
+    finish_tokens: int = Field(default=1536, ge=1, le=65536, description="Of the text that must finish, at max_depth")
+    max_depth: int = Field(default=12, ge=1, le=1000, description="Steps after step 0; the last draw may only finish")
+
+
 GREEDY = SampleConfig(n=1, draw=DrawConfig(temperature=0.0, top_p=1.0))

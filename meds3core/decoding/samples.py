@@ -25,11 +25,11 @@ from meds3core.data.run_folder import (
     read_failures,
     read_finished,
 )
+from meds3core.decoding.filling import fill
 from meds3core.engines.base import Completion, Engine, Request, Sampling
-from meds3core.errors import Cancelled, ConfigError
-from meds3core.progress import CancelToken, NullSink, ProgressEvent, ProgressSink
+from meds3core.errors import ConfigError
+from meds3core.progress import CancelToken, ProgressSink
 from meds3core.search.concurrency import gather
-from meds3core.search.forest import TreeFailure, forest
 from meds3core.search.seeds import request_seed
 from meds3core.text.prompts import PromptTemplate, answer_form
 from meds3core.text.steps import OPENER, header, render_trajectory, split
@@ -95,44 +95,32 @@ async def draw_samples(
     folder that the same call continues (the token raises `Cancelled`). Raises `ConfigError` when the folder belongs
     to another set.
     """
-    sink = sink or NullSink()
-    source = sample_source(engine, prompt, config, seed)
     store = RunFolder(
         folder,
         SAMPLES,
-        {"source": source.model_dump(mode="json")},
+        {"source": sample_source(engine, prompt, config, seed).model_dump(mode="json")},
         [question.id for question in questions],
         _Admission(folder, questions, config.n),
     )
-    try:
-        store.open(retry_failed=retry_failed)
-        missing = store.missing()
-        total = len(questions)
-        sink.emit(ProgressEvent(kind="samples-started", done=total - len(missing), total=total))
+    positions = {question.id: position for position, question in enumerate(questions)}
 
-        async def draw(question: Question | OpenQuestion) -> QuestionSamples:
-            if cancel is not None and cancel.cancelled:
-                raise Cancelled("sampling was cancelled; the same call continues it")
-            begun = store.beginning(positions[question.id])
-            known = QuestionSamples.model_validate(begun).samples if begun else ()
-            return await draw_question(question, engine, prompt, config, seed, known=known)
+    async def draw(question: Question | OpenQuestion) -> QuestionSamples:
+        begun = store.beginning(positions[question.id])
+        known = QuestionSamples.model_validate(begun).samples if begun else ()
+        return await draw_question(question, engine, prompt, config, seed, known=known)
 
-        positions = {question.id: position for position, question in enumerate(questions)}
-        outcomes = forest((questions[position] for position in missing), draw, max(1, concurrency // config.n))
-        try:
-            async for outcome in outcomes:
-                position, result = missing[outcome.position], outcome.result
-                if isinstance(result, TreeFailure):
-                    store.keep_failure(position, QuestionFailure(**result.model_dump()))
-                else:
-                    store.keep(position, sample_line(result))
-                sink.emit(_progress(result, store, total))
-        finally:
-            await outcomes.aclose()  # type: ignore[attr-defined]
-        shapes = {name: shape.model_dump(mode="json") for name, shape in shapes_of(questions).items()}
-        store.finish({"questions": total, "shapes": shapes})
-    finally:
-        store.close()
+    await fill(
+        store,
+        questions,
+        draw,
+        line_of=sample_line,
+        figures_of=_figures,
+        summary={"shapes": {name: shape.model_dump(mode="json") for name, shape in shapes_of(questions).items()}},
+        concurrency=max(1, concurrency // config.n),
+        retry_failed=retry_failed,
+        sink=sink,
+        cancel=cancel,
+    )
     return read_samples(folder)
 
 
@@ -273,13 +261,10 @@ class _Admission:
         return len(row["samples"]) >= self.n
 
 
-def _progress(result: QuestionSamples | TreeFailure, store: RunFolder, total: int) -> ProgressEvent:
-    data: dict[str, Any] = {"failures": len(store.failures)}
-    if isinstance(result, QuestionSamples):
-        data |= {
-            "samples": len(result.samples),
-            "generated_tokens": sum(sample.generated_tokens for sample in result.samples),
-            "answered": sum(sample.answer is not None for sample in result.samples),
-            "right": sum(sample.correct is True for sample in result.samples),
-        }
-    return ProgressEvent(kind="samples", done=store.done + len(store.failures), total=total, data=data)
+def _figures(row: QuestionSamples) -> dict[str, Any]:
+    return {
+        "samples": len(row.samples),
+        "generated_tokens": sum(sample.generated_tokens for sample in row.samples),
+        "answered": sum(sample.answer is not None for sample in row.samples),
+        "right": sum(sample.correct is True for sample in row.samples),
+    }
