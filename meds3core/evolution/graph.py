@@ -25,13 +25,15 @@ class StageKind:
 
     `implementation` is `module:function`, imported in the stage's own process: `function(settings, job)` works in
     `job.folder` and returns figures (a JSON object). `version` is raised when equal settings and inputs would now give
-    another result. `seconds_per_unit` is a first guess for stages whose `units` are given.
+    another result. `imports` are the heavy modules that it needs, which may be in memory already when it starts.
+    `seconds_per_unit` is a first guess for stages whose `units` are given.
     """
 
     name: str
     version: int
     settings: type[Record]
     implementation: str
+    imports: tuple[str, ...] = ()
     seconds_per_unit: float = 1.0
 
 

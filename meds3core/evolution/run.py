@@ -4,10 +4,9 @@ import json
 import os
 import selectors
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from typing import Any
 from meds3core.errors import AppError, Cancelled, UserError
 from meds3core.evolution.estimate import estimate, longest_remaining
 from meds3core.evolution.graph import External, Input, PlannedStage, Stage, plan
-from meds3core.evolution.stage import DONE, FAILED, PARENT_VARIABLE, PIPE_VARIABLE, StageSpec
+from meds3core.evolution.processes import Nursery, StageProcess, gpu_present, start_process
+from meds3core.evolution.stage import DONE, FAILED, StageSpec
 from meds3core.evolution.store import LOG, SPEC, finished_folder, read_record, work_folder
 from meds3core.progress import CancelToken, NullSink, ProgressEvent, ProgressSink
 from meds3core.types.record import Record
@@ -49,7 +49,7 @@ class StageFailed(AppError):
 @dataclass
 class _Running:
     stage: PlannedStage
-    process: subprocess.Popen[bytes]
+    process: StageProcess
     pipe: int
     log: Path
     buffer: bytes = b""
@@ -95,6 +95,7 @@ class _Run:
         self.results: dict[str, StageResult] = {}
         self.running: dict[str, _Running] = {}
         self.selector = selectors.DefaultSelector()
+        self.nursery: Nursery | None = None
 
     def run(self) -> dict[str, StageResult]:
         self._make_store()
@@ -104,6 +105,7 @@ class _Run:
         self.priority = longest_remaining(self.planned, expected)
         self._announce(expected)
         try:
+            self._open_nursery()
             while len(self.results) < len(self.planned):
                 self._start_ready()
                 self._listen()
@@ -113,7 +115,16 @@ class _Run:
         finally:
             self._stop_all()
             self.selector.close()
+            if self.nursery is not None:
+                self.nursery.close()
         return {name: self.results[name] for name in self.planned}
+
+    def _open_nursery(self) -> None:
+        """Where it helps: there is work left whose libraries can be imported beforehand."""
+        pending = [entry.stage.kind for name, entry in self.planned.items() if name not in self.results]
+        modules = list(dict.fromkeys(module for kind in pending for module in kind.imports))
+        if modules and not gpu_present():
+            self.nursery = Nursery(modules, self.threads)
 
     def _make_store(self) -> None:
         try:
@@ -181,23 +192,8 @@ class _Run:
         except OSError as error:
             raise UserError(f"{work}: cannot be written ({error.strerror})") from None
         reader, writer = os.pipe()
-        environment = os.environ | {
-            "OMP_NUM_THREADS": str(self.threads),
-            "OMP_WAIT_POLICY": "PASSIVE",  # before torch is imported; spinning threads starve the other stages
-            "TOKENIZERS_PARALLELISM": "false",
-            PIPE_VARIABLE: str(writer),
-            PARENT_VARIABLE: str(os.getpid()),
-        }
         try:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "meds3core.evolution.stage", str(work / SPEC)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                pass_fds=(writer,),
-                process_group=0,
-            )
+            process = self._start_process(entry, work / SPEC, log.fileno(), writer)
         except OSError as error:
             os.close(reader)
             raise StageFailed(f"stage {stage.name}: no process could be started ({error.strerror})") from None
@@ -209,6 +205,11 @@ class _Run:
         os.set_blocking(reader, False)
         self.selector.register(reader, selectors.EVENT_READ, running)
         self.sink.emit(ProgressEvent(kind="stage-started", data={"stage": stage.name}))
+
+    def _start_process(self, entry: PlannedStage, spec: Path, log: int, pipe: int) -> StageProcess:
+        if self.nursery is not None and entry.stage.kind.imports:
+            return self.nursery.start(spec, log, pipe)
+        return start_process(spec, log, pipe, self.threads)
 
     def _path(self, entry: Input) -> Path:
         if isinstance(entry, External):
@@ -284,7 +285,8 @@ class _Run:
     def _stop_all(self) -> None:
         """Ask every running stage to stop, wait for its checkpoint, then insist."""
         for running in self.running.values():
-            running.process.terminate()
+            with suppress(ProcessLookupError):
+                os.kill(running.process.pid, signal.SIGTERM)
         deadline = time.monotonic() + GRACE_SECONDS
         for running in list(self.running.values()):
             while running.process.poll() is None and time.monotonic() < deadline:
@@ -292,7 +294,8 @@ class _Run:
                     self._read(running)  # a full pipe would keep it from stopping
                 time.sleep(0.02)
             _kill_group(running)
-            running.process.wait()
+            while running.process.poll() is None:
+                time.sleep(0.02)
             self._forget(running)
 
 

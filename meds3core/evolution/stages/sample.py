@@ -14,6 +14,7 @@ from meds3core.engines.policy import inspect_policy
 from meds3core.errors import AppError
 from meds3core.evolution.graph import StageKind
 from meds3core.evolution.stage import StageJob
+from meds3core.evolution.stages.search import ENGINE
 from meds3core.text.prompts import TEMPLATES
 from meds3core.types.record import Record
 
@@ -28,7 +29,7 @@ class SampleStage(Record):
     concurrency: int = Field(default=256, ge=1, description="Answers that are written at once")
 
 
-SAMPLE = StageKind("sample", 1, SampleStage, f"{__name__}:run", seconds_per_unit=0.03)
+SAMPLE = StageKind("sample", 1, SampleStage, f"{__name__}:run", (ENGINE,), seconds_per_unit=0.03)
 
 
 def run(settings: SampleStage, job: StageJob) -> dict[str, Any]:

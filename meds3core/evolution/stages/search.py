@@ -25,6 +25,9 @@ from meds3core.types.question import Question
 from meds3core.types.record import Record
 from meds3core.verify.judge import verifier_for
 
+ENGINE = "meds3core.engines.transformers.engine"
+"""What most searches and samplings import."""
+
 
 class SearchStage(Record):
     """Inputs: `questions`, a file; `policy`, a folder. Makes `trees.jsonl`."""
@@ -44,7 +47,7 @@ class MergeStage(Record):
     limit: int | None = Field(default=None, ge=1)
 
 
-SEARCH = StageKind("search", 1, SearchStage, f"{__name__}:run", seconds_per_unit=0.5)
+SEARCH = StageKind("search", 1, SearchStage, f"{__name__}:run", (ENGINE,), seconds_per_unit=0.5)
 MERGE = StageKind("merge", 1, MergeStage, f"{__name__}:merge", seconds_per_unit=0.005)
 
 

@@ -40,7 +40,7 @@ def add(settings: AddStage, job: StageJob) -> dict[str, Any]:
         time.sleep(settings.tick_seconds)
     total = settings.plus + sum(int(path.read_text()) for path in job.paths("from"))
     (job.folder / "sum.txt").write_text(str(total))
-    return {"sum": total, "threads": os.environ["OMP_NUM_THREADS"]}
+    return {"sum": total, "threads": os.environ["OMP_NUM_THREADS"], "parent": os.getppid()}
 
 
 def fault(settings: FaultStage, job: StageJob) -> dict[str, Any]:
@@ -56,6 +56,10 @@ def fault(settings: FaultStage, job: StageJob) -> dict[str, Any]:
         case "stubborn":
             (job.folder / "pid").write_text(str(os.getpid()))
             time.sleep(600)
+        case "orphan":
+            (job.folder / "parent").write_text(str(os.getppid()))
+            job.sink.emit(ProgressEvent(kind="ready"))
+            time.sleep(600)
         case "child":
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             (job.folder / "pids").write_text(f"{os.getpid()} {child.pid}")
@@ -66,3 +70,5 @@ def fault(settings: FaultStage, job: StageJob) -> dict[str, Any]:
 
 ADD = StageKind("add", 1, AddStage, f"{__name__}:add", seconds_per_unit=1.0)
 FAULT = StageKind("fault", 1, FaultStage, f"{__name__}:fault")
+FORKED_ADD = StageKind("forked-add", 1, AddStage, f"{__name__}:add", imports=("decimal", "no_such_module"))
+FORKED_FAULT = StageKind("fault", 1, FaultStage, f"{__name__}:fault", imports=("decimal",))
