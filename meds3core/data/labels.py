@@ -31,7 +31,7 @@ _RECORD_TYPES: dict[str, type[SftExample] | type[PreferencePair] | type[Labelled
 
 
 class LabelFileError(UserError):
-    """A label set cannot be read. The message names the file, the row and the field, never a text."""
+    """A label set cannot be read. The message names the file, the line and the field, never a text."""
 
     code = "label-file"
 
@@ -151,7 +151,7 @@ def read_card(folder: Path) -> LabelCard:
 def read_labels(folder: Path) -> LabelSet:
     """Read a label set and check it against its card.
 
-    Raises `LabelFileError` with file, row and field; also where records were added, lost or changed since.
+    Raises `LabelFileError` with file, line and field; also where records were added, lost or changed since.
     """
     card = read_card(folder)
     path = folder / RECORDS
@@ -169,7 +169,7 @@ def _records(path: Path, card: LabelCard, digest: hashlib.blake2b) -> Iterator[L
     shared = _Shared()
     for number, line, ended in _lines(path):
         digest.update(line)
-        where = f"{path}, row {number}"
+        where = f"{path}, line {number}"
         row = _row(line, path, number, ended)
         try:
             yield kind.model_validate(shared.row(row))
@@ -191,7 +191,7 @@ def read_human_labels(path: Path) -> dict[str, float]:
     """
     given: dict[str, list[float]] = {}
     for number, line, ended in _lines(path):
-        where = f"{path}, row {number}"
+        where = f"{path}, line {number}"
         row = _row(line, path, number, ended)
         step, label = row.get("prefix_hash"), row.get("label")
         if not isinstance(step, str) or not step:
@@ -210,7 +210,7 @@ def _row(line: bytes, path: Path, number: int, ended: bool) -> dict[str, Any]:
     except TreeFileError as error:
         raise LabelFileError(str(error)) from error
     if not isinstance(row, dict):
-        raise LabelFileError(f"{path}, row {number}: expected an object, found {kind_of(row)}")
+        raise LabelFileError(f"{path}, line {number}: expected an object, found {kind_of(row)}")
     return row
 
 
