@@ -134,8 +134,9 @@ class PolicySteps(Record):
 def judged_trajectories(
     rows: Sequence[QuestionSamples], scores: Mapping[str, QuestionScores], judge: StepJudge
 ) -> list[JudgedTrajectory]:
-    """Samples with their scores and truths; samples the judge does not know are left out.
+    """Samples with their scores and truths.
 
+    Samples that the judge does not know, or that were too long for the reward model (no scores), are left out.
     Raises `UserError` when scores are missing or do not fit the samples' steps.
     """
     found = []
@@ -144,6 +145,8 @@ def judged_trajectories(
         if given is None or len(given.scores) != len(row.samples):
             raise UserError(f"question {row.question.id}: scores do not fit its {len(row.samples)} samples")
         for number, (sample, values) in enumerate(zip(row.samples, given.scores, strict=True)):
+            if not values:
+                continue
             if len(values) != len(sample.bodies):
                 raise UserError(
                     f"question {row.question.id}, sample {number}: {len(values)} scores for {len(sample.bodies)} steps"

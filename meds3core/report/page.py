@@ -6,21 +6,14 @@ opened: a thousand trees open as fast as ten. The page's policy allows its one s
 nothing else, so a question's text cannot act even if it got out of its quotes.
 """
 
-import base64
-import gzip
-import hashlib
-import json
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from meds3core.data.trees import Failure, tree_line
+from meds3core.report.standalone import asset, environment, inert_json, packed, script_of, source_hash, write_pieces
 from meds3core.report.summary import ForestSummary, GroupFigures, Tally, TreeFigures
 from meds3core.types.tree import Tree
 
@@ -46,35 +39,27 @@ def write_report(
     tally, rows, blobs = Tally(), [], []
     for tree in trees:
         rows.append(_row(tally.add(tree), tree.question.text))
-        blobs.append(base64.b64encode(gzip.compress(tree_line(tree).encode(), 6, mtime=0)).decode())
+        blobs.append(packed(tree_line(tree)))
     failed = list(failures)
     summary = tally.result(failed)
-    script = _script()
-    style = _asset("page.css")
-    page = _environment().get_template("page.html.j2")
+    script = script_of(SCRIPTS)
+    style = asset("page.css")
+    page = environment().get_template("page.html.j2")
     pieces = page.generate(
         title=title,
         notes=notes,
         summary=summary,
         failures=failed,
         script=Markup(script),
-        script_hash=_source_hash(script),
+        script_hash=source_hash(script),
         style=Markup(style),
-        style_hash=_source_hash(style),
+        style_hash=source_hash(style),
         index=Markup(inert_json({"title": title, "questions": rows})),
         blobs=blobs,
         **_charts(summary),
     )
-    _write_pieces(out, pieces)
+    write_pieces(out, pieces)
     return summary
-
-
-def inert_json(value: Any) -> str:
-    """JSON that can stand in a script element: no character in it can end the element or open a comment."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
 
 
 def _row(figures: TreeFigures, text: str) -> dict[str, Any]:
@@ -126,36 +111,3 @@ def _solved(title: str, groups: tuple[GroupFigures, ...]) -> dict[str, Any]:
         if group.judged and (group.name or len(groups) > 1)
     ]
     return {"title": title, "rows": rows}
-
-
-def _environment() -> Environment:
-    loader = PackageLoader("meds3core.report", "assets")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
-
-
-def _asset(name: str) -> str:
-    return resources.files("meds3core.report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _script() -> str:
-    """The page's script: its files in order, in a scope of their own."""
-    parts = "\n".join(_asset(name) for name in SCRIPTS)
-    return f'"use strict";\n(() => {{\n{parts}}})();\n'
-
-
-def _source_hash(text: str) -> str:
-    """What a content security policy calls an inline script or style."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _write_pieces(out: Path, pieces: Iterable[str]) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.", suffix=".partial")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.writelines(pieces)
-        Path(name).chmod(0o644)
-        Path(name).replace(out)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 from meds3core.data.trees import Failure, tree_line
-from meds3core.report.page import inert_json, write_report
+from meds3core.report.page import write_report
+from meds3core.report.standalone import inert_json
 from tests.core.trees.factory import question, tree
 
 HOSTILE = "</script><script>document.title='owned'</script><!-- <script> \u2028 <img src=x onerror=alert(1)> {{ 7*7 }}"

@@ -1,0 +1,45 @@
+"""How results are computed and judged (METHOD.md §8)."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from meds3core.types.record import Record
+
+TransformName = Literal["shuffled-options", "renamed-letters", "distractor", "missing-fact"]
+TRANSFORM_NAMES: tuple[TransformName, ...] = ("shuffled-options", "renamed-letters", "distractor", "missing-fact")
+
+
+class FixedStrategy(Record):
+    """A way to answer from samples that was settled before anything was measured. Default: the published one."""
+
+    strategy: str = "vote-sum"
+    aggregator: str | None = Field(default="last", description="None for strategies that read no scores")
+
+
+class EvaluationConfig(Record):
+    """Everything an evaluation's figures depend on besides samples and scores."""
+
+    level: float = Field(default=0.95, gt=0.0, lt=1.0, description="Coverage of every interval")
+    resamples: int = Field(default=2000, ge=100, le=1_000_000, description="Of intervals")
+    p_resamples: int = Field(default=10_000, ge=100, le=1_000_000, description="Of paired comparisons")
+    subsets: int = Field(default=100, ge=1, description="Seeded subsets of samples where there is no closed form")
+    ns: tuple[int, ...] | None = Field(default=None, description="Samples per question; None: powers of two, and all")
+    aggregators: tuple[str, ...] | None = Field(default=None, description="None: all")
+    fixed: FixedStrategy = Field(
+        default=FixedStrategy(), description="Reported as the chosen one where no validation set can choose"
+    )
+    flag_below: float = Field(
+        default=0.5, ge=0.0, le=1.0, description="PRM score under which a step is flagged, without a validation set"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Of resampling and of transforms")
+
+
+class ProbeConfig(Record):
+    """Robustness and faithfulness probes: which, and on how many questions."""
+
+    transforms: tuple[TransformName, ...] = TRANSFORM_NAMES
+    questions: int | None = Field(default=200, ge=1, description="The first so many; None: all")
+    early_answers: bool = Field(default=True, description="Answer at once after 0, 1, 2, … of its own steps")
+    corrupted_step: bool = Field(default=True, description="Go on after one step with a wrong number")
+    seed: int = Field(default=0, ge=0, lt=2**32)
