@@ -16,6 +16,7 @@ from rich.console import Console
 
 from meds3core.cli import labels, questions, sandbox, trees
 from meds3core.cli.search import search
+from meds3core.cli.train import train
 from meds3core.cli.verify import verify
 from meds3core.errors import Meds3Error
 
@@ -30,6 +31,7 @@ app.command()(verify)
 app.command()(search)
 app.add_typer(trees.app, name="trees", help="Look at search trees, report on them, convert them.")
 app.add_typer(labels.app, name="labels", help="Make training data from search trees, and look at it.")
+app.command()(train)
 app.add_typer(sandbox.app, name="sandbox", help="The synthetic clinic: questions, a step checker, a policy.")
 
 

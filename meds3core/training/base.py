@@ -20,6 +20,12 @@ class TrainingDiverged(AppError):
     code = "training-diverged"
 
 
+class StorageError(AppError):
+    """A checkpoint or the model folder could not be written; the last whole checkpoint is untouched."""
+
+    code = "storage"
+
+
 class TrainingResult(Record):
     """A finished run. `model` is a whole model folder (adapters merged unless asked otherwise)."""
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from meds3core.config.training import TrainConfig
+from meds3core.encoding.trajectory import PROMPT
 from meds3core.engines.policy import PolicyFolder
 from meds3core.errors import ConfigError
-from meds3core.text.prompts import SYSTEM
 from meds3core.training.base import TrainingResult
 from meds3core.training.checkpoints import sync, write_synced
 from meds3core.types.record import Record
@@ -44,7 +44,7 @@ def run_manifest(config: TrainConfig, start: PolicyFolder, data: str) -> dict[st
         "config": config.model_dump(mode="json"),
         "start": {"name": start.name, "hash": start.hash},
         "data": data,
-        "system_prompt": SYSTEM,
+        "prompt": {"name": PROMPT.label, "hash": PROMPT.hash},
     }
 
 

@@ -23,7 +23,6 @@ from meds3core.errors import ConfigError, UserError
 
 SEAL = "whole.json"
 MANIFEST = "run.json"
-CANCEL = "cancel"
 _PREFIX = "checkpoint-"
 
 
@@ -58,7 +57,6 @@ def claimed(out: Path, manifest: dict[str, Any]) -> Iterator[Path]:
     with lock:
         _lock(lock, work)
         _check_manifest(work, manifest)
-        (work / CANCEL).unlink(missing_ok=True)
         yield work
 
 

@@ -13,7 +13,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from meds3core.progress import CancelToken, ProgressSink
 from meds3core.training.base import TrainingDiverged
 from meds3core.training.batches import Plan
-from meds3core.training.checkpoints import CANCEL, Checkpoint, checkpoint_path, seal
+from meds3core.training.checkpoints import Checkpoint, checkpoint_path, seal
 from meds3core.training.events import CheckpointSaved, TrainingStep, training_event
 
 _CURVE = ("step", "loss", "learning_rate", "grad_norm")
@@ -143,7 +143,7 @@ class Reporter(TrainerCallback):
         self.sink.emit(training_event(step, state.global_step, state.max_steps))
 
     def _asked_to_stop(self, args: TrainingArguments) -> bool:
-        asked = self.cancel.cancelled or (self.work / CANCEL).exists()
+        asked = self.cancel.cancelled
         if args.world_size > 1:
             flag = torch.tensor(int(asked), device=args.device)
             torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)

@@ -21,9 +21,9 @@ from transformers.utils import logging
 
 from meds3core.config.training import TrainConfig
 from meds3core.engines.policy import PolicyFolder
-from meds3core.errors import AppError, Cancelled
+from meds3core.errors import Cancelled
 from meds3core.progress import CancelToken, NullSink, ProgressSink
-from meds3core.training.base import TrainingResult
+from meds3core.training.base import StorageError, TrainingResult
 from meds3core.training.batches import Plan, accumulation
 from meds3core.training.card import finished_result, model_card, run_manifest, write_model_folder
 from meds3core.training.checkpoints import claimed, newest, work_folder
@@ -37,12 +37,6 @@ huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 Arguments = TypeVar("Arguments", bound=TrainingArguments)
-
-
-class StorageError(AppError):
-    """A checkpoint or the model folder could not be written; the last whole checkpoint is untouched."""
-
-    code = "storage"
 
 
 @dataclass(frozen=True, slots=True)
