@@ -65,17 +65,20 @@ function startTheme(changed) {
 
 // --- a tree: read when it is opened, never before -------------------------------------------------------------
 
-async function readTree(position) {
-  const id = `tree-${position}`;
+async function unpack(id) {
   if (!byId(id) && document.readyState === "loading") {
     await new Promise((done) => document.addEventListener("DOMContentLoaded", done, { once: true }));
   }
   if (typeof DecompressionStream === "undefined") {
-    throw new Error("This browser is too old to unpack the trees: it lacks DecompressionStream (any browser since 2023 has it).");
+    throw new Error("This browser is too old to unpack what the page holds: it lacks DecompressionStream (any browser since 2023 has it).");
   }
   const packed = Uint8Array.from(atob(byId(id).textContent), (character) => character.charCodeAt(0));
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return prepare(JSON.parse(await new Response(stream).text()));
+  return new Response(stream).text();
+}
+
+async function readTree(position) {
+  return prepare(JSON.parse(await unpack(`tree-${position}`)));
 }
 
 function prepare(tree) {
