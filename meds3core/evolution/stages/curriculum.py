@@ -1,11 +1,11 @@
 """A stage that chooses an iteration's questions: unsearched ones, and those that earlier trees did not solve."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
-
-from meds3core.data.curriculum import CurriculumSettings, sample_curriculum
+from meds3core.config.evolution import QuestionPlan
+from meds3core.data.curriculum import sample_curriculum
+from meds3core.data.overlap import OverlapKind, QuestionIndex, find_overlap
 from meds3core.data.read import load_questions
 from meds3core.data.trees import read_trees
 from meds3core.data.write import write_questions
@@ -20,13 +20,12 @@ QUESTIONS = "questions.jsonl"
 
 
 class CurriculumStage(Record):
-    """Inputs: `questions`, a file; `trees`, those of earlier iterations, if any. Makes `questions.jsonl`."""
+    """Inputs: `questions`, a file; `trees`, those of earlier iterations; `held-out`, files to stay clear of.
 
-    quotas: CurriculumSettings = CurriculumSettings()
-    prefer: Literal["again", "fresh"] = Field(
-        default="again",
-        description="again: first the questions searched before and not solved; fresh: first those never searched",
-    )
+    Makes `questions.jsonl`.
+    """
+
+    plan: QuestionPlan = QuestionPlan()
 
 
 CURRICULUM = StageKind("curriculum", 1, CurriculumStage, f"{__name__}:run", seconds_per_unit=0.002)
@@ -40,9 +39,12 @@ class NothingLeft(UserError):
 
 def run(settings: CurriculumStage, job: StageJob) -> dict[str, Any]:
     """Choose, and write the questions in the order of the file."""
-    questions = load_questions(job.path("questions")).questions
+    loaded = load_questions(job.path("questions")).questions
+    questions = without_overlaps(loaded, job, settings.plan.drop_overlaps)
+    if not questions:
+        raise NothingLeft("every training question overlaps a held-out question: give others")
     rates = solve_rates(tree for path in job.paths("trees") for tree in read_trees(path))
-    chosen = choose(questions, rates, settings)
+    chosen = choose(questions, rates, settings.plan)
     if not chosen:
         raise NothingLeft("every question was solved in all rollouts: give more or harder questions")
     write_questions(job.folder / QUESTIONS, chosen)
@@ -52,7 +54,21 @@ def run(settings: CurriculumStage, job: StageJob) -> dict[str, Any]:
         "again": searched,
         "fresh": len(chosen) - searched,
         "solved": sum(rate == 1.0 for rate in rates.values()),
+        "overlapping": len(loaded) - len(questions),
     }
+
+
+def without_overlaps(questions: Sequence[Question], job: StageJob, kinds: Sequence[OverlapKind]) -> list[Question]:
+    """The questions that are not among the held-out ones, nor like one in these ways."""
+    index = QuestionIndex()
+    for path in job.paths("held-out"):
+        for question in load_questions(path).questions:
+            index.add(question)
+    if not len(index) or not kinds:
+        return list(questions)
+    report = find_overlap(questions, index)
+    dropped = {overlap.id for overlap in report.overlaps if overlap.kind in kinds}
+    return [question for question in questions if question.id not in dropped]
 
 
 def solve_rates(trees: Iterable[Tree]) -> dict[str, float]:
@@ -69,12 +85,12 @@ def solve_rates(trees: Iterable[Tree]) -> dict[str, float]:
     return rates
 
 
-def choose(questions: Sequence[Question], rates: dict[str, float], settings: CurriculumStage) -> list[Question]:
+def choose(questions: Sequence[Question], rates: dict[str, float], plan: QuestionPlan) -> list[Question]:
     """The preferred kind of questions by its quotas, then the other kind up to the count, or all when there is none."""
     searched = [question for question in questions if question.content_hash in rates]
     fresh = [question for question in questions if question.content_hash not in rates]
-    pools = [searched, fresh] if settings.prefer == "again" else [fresh, searched]
-    quotas = settings.quotas
+    pools = [searched, fresh] if plan.prefer == "again" else [fresh, searched]
+    quotas = plan.quotas
     by_id = {question.id: rates[question.content_hash] for question in searched}
     chosen: set[str] = set()
     for pool in pools:

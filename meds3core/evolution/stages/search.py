@@ -3,21 +3,25 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 from pydantic import Field
 
+from meds3core.config.decoding import ScorerConfig
 from meds3core.config.engine import EngineConfig, TransformersEngineConfig
 from meds3core.config.search import SearchConfig
 from meds3core.data.read import load_questions
 from meds3core.data.trees import read_trees, write_trees
+from meds3core.decoding.metering import MeteredScorer, SharedScorer
 from meds3core.engines.loading import load_engine
 from meds3core.engines.policy import inspect_policy
 from meds3core.errors import AppError
 from meds3core.evolution.graph import StageKind
 from meds3core.evolution.stage import StageJob
 from meds3core.evolution.stages.waiting import until_cancelled
-from meds3core.search.base import SearchTools
+from meds3core.prm.loading import load_scorer
+from meds3core.search.base import SearchTools, StepScorer
 from meds3core.search.grow import grow, provenance
 from meds3core.search.run import FAILURES, TREES, SearchManifest, SearchResult, run_search
 from meds3core.text.prompts import TEMPLATES
@@ -30,10 +34,14 @@ ENGINE = "meds3core.engines.transformers.engine"
 
 
 class SearchStage(Record):
-    """Inputs: `questions`, a file; `policy`, a folder. Makes `trees.jsonl`."""
+    """Inputs: `questions`, a file; `policy`, a folder; for simulation `scorer` also `prm`, a folder.
+
+    Makes `trees.jsonl`.
+    """
 
     search: SearchConfig
     engine: EngineConfig = TransformersEngineConfig()
+    scorer: ScorerConfig = ScorerConfig()
     seed: int = 0
     limit: int | None = Field(default=None, ge=1, description="Only the first questions")
     concurrency: int = Field(default=64, ge=1, description="Trees that grow at once")
@@ -63,11 +71,17 @@ def run(settings: SearchStage, job: StageJob) -> dict[str, Any]:
 
 async def _search(questions: Sequence[Question], settings: SearchStage, job: StageJob) -> SearchResult:
     folder = inspect_policy(job.path("policy"))
-    engine = load_engine(folder.path, settings.engine)
-    try:
-        config = settings.search
-        prompt = TEMPLATES[folder.prompt if config.prompt == "auto" else config.prompt]
-        tools = SearchTools(engine, verifier_for, prompt, config, settings.seed)
+    config = settings.search
+    prompt = TEMPLATES[folder.prompt if config.prompt == "auto" else config.prompt]
+    async with AsyncExitStack() as stack:
+        engine = load_engine(folder.path, settings.engine)
+        stack.push_async_callback(engine.close)
+        scorer: StepScorer | None = None
+        for path in job.paths("prm"):
+            model = load_scorer(path, settings.scorer)
+            stack.callback(model.close)
+            scorer = MeteredScorer(await stack.enter_async_context(SharedScorer(model)))
+        tools = SearchTools(engine, verifier_for, prompt, config, settings.seed, scorer)
         manifest = SearchManifest(provenance=provenance(tools), config=json.loads(config.model_dump_json()))
         work = run_search(
             questions,
@@ -78,8 +92,6 @@ async def _search(questions: Sequence[Question], settings: SearchStage, job: Sta
             sink=job.sink,
         )
         return await until_cancelled(work, job.cancel)
-    finally:
-        await engine.close()
 
 
 def merge(settings: MergeStage, job: StageJob) -> dict[str, Any]:
