@@ -1,4 +1,4 @@
-"""A reward model in memory: a backbone of the transformers library, a head, and how logits become scores."""
+"""A reward model in memory: a backbone of the transformers library and a head."""
 
 import gc
 from typing import Any
@@ -10,28 +10,11 @@ from transformers.utils import logging
 from meds3core.config.engine import Dtype
 from meds3core.engines.policy import PolicyFolder
 from meds3core.errors import ConfigError, PolicyError
-from meds3core.prm.card import LABELS, RewardFolder, ScoreHead
+from meds3core.prm.card import LABELS, RewardFolder
 
 _LARGE = 1_000_000_000
 """Parameters from which on a model stays in its stored precision on a CPU."""
 _HEAD = "score"
-
-
-def probability(logits: torch.Tensor, head: ScoreHead) -> torch.Tensor:
-    """Scores in [0, 1] of logits [..., labels].
-
-    >>> probability(torch.tensor([[0.0, 2.0]]), "sigmoid1")  # the second logit alone: 1 / (1 + e^−2)
-    tensor([0.8808])
-    >>> probability(torch.tensor([[1.0, 2.0]]), "softmax1")  # e^2 / (e^1 + e^2)
-    tensor([0.7311])
-    """
-    match head:
-        case "sigmoid":
-            return torch.sigmoid(logits[..., 0])
-        case "sigmoid1":
-            return torch.sigmoid(logits[..., 1])
-        case "softmax1":
-            return torch.softmax(logits, dim=-1)[..., 1]
 
 
 def load_reward_model(

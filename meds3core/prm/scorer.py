@@ -12,11 +12,13 @@ from transformers import PreTrainedModel
 
 from meds3core.config.decoding import ScorerConfig
 from meds3core.encoding.trajectory import EncodedTrajectory, TrajectoryEncoder
-from meds3core.errors import AppError, ConfigError, ContextOverflow
+from meds3core.errors import AppError
 from meds3core.prm.base import ScoreItem, ScorerInfo, Scores
 from meds3core.prm.card import RewardFolder, ScoreHead, inspect_reward_model
-from meds3core.prm.model import load_reward_model, probability, unload
+from meds3core.prm.model import load_reward_model, unload
 from meds3core.prm.passes import FlatPass, Pass, TreePass, why_no_forest
+from meds3core.prm.probability import probability
+from meds3core.prm.reading import check_length, refuse_outcome_model, scorer_info, whole
 from meds3core.prm.tree_paths import TreePaths
 from meds3core.types.tree import Tree
 
@@ -69,8 +71,7 @@ class TransformersScorer:
 
     def score_trees(self, trees: Sequence[Tree]) -> list[list[float]]:
         """The scores of several trees, computed together."""
-        if self._info.kind == "orm":
-            raise ConfigError(f"{self._info.model} is an outcome reward model: it scores whole trajectories, not nodes")
+        refuse_outcome_model(self._info)
         paths = TreePaths(trees, self._encoder)
         for number, trajectory in enumerate(paths.trajectories):
             check_length(trajectory, self._info, f"path {number}")
@@ -90,27 +91,3 @@ class TransformersScorer:
             Scores(tuple(probability(result.logits, self._head).tolist()), result.tokens)
             for result in self._pass.run(trajectories)
         ]
-
-
-def scorer_info(folder: RewardFolder) -> ScorerInfo:
-    """For provenance."""
-    return ScorerInfo(
-        kind=folder.kind,
-        model=folder.name,
-        model_hash=folder.hash,
-        prompt_hash=folder.prompt_hash,
-        context_length=folder.weights.context_length,
-    )
-
-
-def whole(trajectory: EncodedTrajectory) -> EncodedTrajectory:
-    """As an outcome reward model reads it: at the last token only."""
-    return EncodedTrajectory(trajectory.ids, trajectory.prompt_length, trajectory.ends[-1:])
-
-
-def check_length(trajectory: EncodedTrajectory, info: ScorerInfo, what: str) -> None:
-    """Raise `ContextOverflow` when a trajectory does not fit the model."""
-    if len(trajectory.ids) > info.context_length:
-        raise ContextOverflow(
-            f"{what} has {len(trajectory.ids)} tokens; the reward model {info.model} reads {info.context_length}"
-        )

@@ -11,7 +11,7 @@ from meds3core.errors import AppError, ConfigError, ContextOverflow, PolicyError
 from meds3core.prm.base import ScoreItem
 from meds3core.prm.card import inspect_reward_model
 from meds3core.prm.loading import load_scorer
-from meds3core.prm.model import probability
+from meds3core.prm.probability import probability
 from meds3core.prm.scorer import TransformersScorer
 from meds3core.text.steps import OPENER
 from tests.core.prm.tiny import CONTEXT, make_question, write_policy, write_prm

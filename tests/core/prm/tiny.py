@@ -66,12 +66,15 @@ def write_prm(
     score_head: str | None = "sigmoid",
     dtype: torch.dtype = torch.float32,
     seed: int = 0,
+    head_dim: int = 16,
     **card: Any,
 ) -> Path:
     """A reward model with random weights; `score_head` None: published, without a card."""
     folder.mkdir(parents=True, exist_ok=True)
     model_class, config_class, more = CLASSES[kind]
-    config = config_class(vocab_size=write_tokenizer(folder), num_labels=labels, **(SIZES | more))
+    config = config_class(
+        vocab_size=write_tokenizer(folder), num_labels=labels, **(SIZES | {"head_dim": head_dim} | more)
+    )
     torch.manual_seed(seed)
     model = model_class(config)
     with torch.no_grad():
