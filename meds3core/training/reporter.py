@@ -45,8 +45,8 @@ class Reporter(TrainerCallback):
         self.tokens = last.tokens if last else 0
         self.stopped = False
         """Whether the run ended early because somebody asked."""
-        self.writing: int | None = None
-        """The step whose checkpoint is being written."""
+        self.writing: str | None = None
+        """What is being written at the moment."""
         self._seconds_before = last.seconds if last else 0.0
         self._begun = time.monotonic()
         self._logged = (self._begun, self.tokens)
@@ -101,7 +101,7 @@ class Reporter(TrainerCallback):
         if control.should_save or state.global_step == state.max_steps:
             # Averages begin anew at a checkpoint, so a resumed run logs what an uninterrupted one logs.
             control.should_log = True
-        self.writing = state.global_step if control.should_save else None
+        self.writing = f"the checkpoint of step {state.global_step}" if control.should_save else None
         return control
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

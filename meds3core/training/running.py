@@ -207,7 +207,7 @@ def _train(
         tokens=job.plan.tokens[-1] if job.plan.tokens else 0,
     )
     sink.emit(training_event(started, last.step if last else 0, steps))
-    with _storage(work, reporter):
+    with _storage(work, lambda: reporter.writing):
         trainer.train(resume_from_checkpoint=str(last.path) if last else None)
     if reporter.stopped:
         at = trainer.state.global_step
@@ -223,7 +223,7 @@ def _train(
     trainer.accelerator.wait_for_everyone()
     if is_main():
         content = model_card(job.out.name, job.start, manifest, result) | extra
-        with _storage(work, reporter):
+        with _storage(work, lambda: "the model folder"):
             write_model_folder(
                 job.out.absolute(), work / "final", lambda to: save(trainer, to), content, reporter.curve(seconds)
             )
@@ -239,22 +239,25 @@ def _module(trainer: Trainer) -> torch.nn.Module:
 
 
 @contextmanager
-def _storage(work: Path, reporter: Reporter) -> Iterator[None]:
-    """Turns a failure to write into one message; what is half-written is removed, what was whole stays."""
+def _storage(work: Path, writing: Callable[[], str | None]) -> Iterator[None]:
+    """Turns a failure to write into one message; what is half-written is removed, what was whole stays.
+
+    `writing` says what was being written, None: nothing.
+    """
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as error:
         code = getattr(error, "errno", None)
-        if reporter.writing is None and code not in _FULL:
+        what = writing()
+        if what is None and code not in _FULL:
             raise
         shutil.rmtree(work / "final", ignore_errors=True)
         last = newest(work, clean=is_main())
         kept = f"The checkpoint of step {last.step} is whole" if last else "There is no checkpoint yet"
-        what = "the model folder" if reporter.writing is None else f"the checkpoint of step {reporter.writing}"
         reason = os.strerror(code) if isinstance(code, int) else str(error).splitlines()[0]
         raise StorageError(
-            f"{work}: {what} could not be written ({reason}). {kept}; make room, then give the same command to "
-            "continue."
+            f"{work}: {what or 'a file'} could not be written ({reason}). {kept}; make room, then give the same "
+            "command to continue."
         ) from error
 
 
