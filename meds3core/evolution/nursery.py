@@ -1,7 +1,7 @@
 """The process that stages are forked off: `python -m meds3core.evolution.nursery MODULE…` (see `processes`).
 
-Over its socket come the spec of a stage, with the descriptors of its log and its pipe; back go `started` and `ended`.
-It has one thread, so that forking is safe.
+Over its socket come the spec of a stage, with the descriptors of its log and its pipe; back go `ready`, `started` and
+`ended`. It has one thread, so that forking is safe.
 """
 
 import gc
@@ -23,7 +23,7 @@ def main() -> None:
     """Import, then fork on request until the other side closes the socket or dies."""
     die_with(int(os.environ[PARENT_VARIABLE]))
     for module in sys.argv[1:]:
-        with suppress(ImportError):  # the stage that needs it says so better
+        with suppress(Exception):  # the stage that needs it says so better
             import_module(module)
     gc.freeze()  # what is shared stays shared: the collector would write to every object of it
     channel = socket.socket(fileno=int(os.environ[SOCKET_VARIABLE]))
@@ -31,6 +31,7 @@ def main() -> None:
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    channel.send(json.dumps({"ready": os.getpid()}).encode())
     while True:
         readable, _, _ = select.select([channel.fileno(), woken], [], [])
         if woken in readable:

@@ -8,6 +8,7 @@ scratch.
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -82,32 +83,32 @@ class Nursery:
             )
         finally:
             theirs.close()
+        self._ready = False
+        self._dead = False
+        self._started: list[int] = []
         self._codes: dict[int, int] = {}
 
+    @property
+    def ready(self) -> bool:
+        """Whether everything is imported. Raises `OSError` when the nursery has died."""
+        self._listen(block=False)
+        if self._dead:
+            raise OSError(f"the process that stages start from has died (exit code {self._process.wait()})")
+        return self._ready
+
     def start(self, spec: Path, log: int, pipe: int) -> StageProcess:
-        """Fork a stage's process; waits until the nursery has imported everything. Raises `OSError`."""
+        """Fork a stage's process; waits until the nursery is ready. Raises `OSError`."""
         socket.send_fds(self._socket, [os.fsencode(spec)], [log, pipe])
-        while True:
-            answer = self._receive()
-            if answer is None:
-                raise OSError(f"the process that stages start from has died (exit code {self._process.wait()})")
-            if "started" in answer:
-                return _Forked(self, answer["started"])
+        while not self._started and not self._dead:
+            self._listen(block=True)
+        if not self._started:
+            raise OSError(f"the process that stages start from has died (exit code {self._process.wait()})")
+        return _Forked(self, self._started.pop())
 
     def exit_code(self, pid: int) -> int | None:
-        """Of a stage that was started here."""
-        self._socket.setblocking(False)
-        try:
-            while (answer := self._receive()) is not None:
-                continue
-        except BlockingIOError:
-            pass
-        else:
-            assert answer is None
-            self._codes.setdefault(pid, -9)  # the nursery is dead, and its stages with it
-        finally:
-            self._socket.setblocking(True)
-        return self._codes.get(pid)
+        """Of a stage that was started here; if the nursery is dead, its stages are."""
+        self._listen(block=False)
+        return self._codes.get(pid, -signal.SIGKILL if self._dead else None)
 
     def close(self) -> None:
         """End the nursery, and any stage that still runs."""
@@ -115,18 +116,26 @@ class Nursery:
         self._process.kill()
         self._process.wait()
 
-    def _receive(self) -> dict[str, int] | None:
-        """The next message, exit codes noted; None when the nursery is gone."""
-        try:
-            message = self._socket.recv(MESSAGE_BYTES)
-        except ConnectionResetError:
-            return None
-        if not message:
-            return None
-        answer: dict[str, int] = json.loads(message)
-        if "ended" in answer:
-            self._codes[answer["ended"]] = answer["code"]
-        return answer
+    def _listen(self, *, block: bool) -> None:
+        """Note what the nursery has said; with `block` at least one message."""
+        self._socket.setblocking(block)
+        while not self._dead:
+            try:
+                message = self._socket.recv(MESSAGE_BYTES)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                message = b""
+            if not message:
+                self._dead = True
+                return
+            said: dict[str, int] = json.loads(message)
+            self._ready = True  # its first word, whatever it is
+            if "started" in said:
+                self._started.append(said["started"])
+            elif "ended" in said:
+                self._codes[said["ended"]] = said["code"]
+            self._socket.setblocking(False)
 
 
 class _Forked:

@@ -120,11 +120,11 @@ class _Run:
         return {name: self.results[name] for name in self.planned}
 
     def _open_nursery(self) -> None:
-        """Where it helps: there is work left whose libraries can be imported beforehand."""
-        pending = [entry.stage.kind for name, entry in self.planned.items() if name not in self.results]
-        modules = list(dict.fromkeys(module for kind in pending for module in kind.imports))
-        if modules and not gpu_present():
-            self.nursery = Nursery(modules, self.threads)
+        """What all stages left to do need is imported once."""
+        kinds = {entry.stage.kind for name, entry in self.planned.items() if name not in self.results}
+        if kinds and not gpu_present():
+            modules = {module for kind in kinds for module in (kind.implementation.partition(":")[0], *kind.imports)}
+            self.nursery = Nursery(sorted(modules), self.threads)
 
     def _make_store(self) -> None:
         try:
@@ -157,6 +157,8 @@ class _Run:
         self.sink.emit(ProgressEvent(kind="graph-planned", done=len(self.results), total=len(rows), data=data))
 
     def _start_ready(self) -> None:
+        if self.nursery is not None and not self.nursery.ready:
+            return
         for name in sorted(self.planned, key=lambda name: (-self.priority[name], name)):
             if len(self.running) >= self.parallel:
                 return
@@ -207,7 +209,7 @@ class _Run:
         self.sink.emit(ProgressEvent(kind="stage-started", data={"stage": stage.name}))
 
     def _start_process(self, entry: PlannedStage, spec: Path, log: int, pipe: int) -> StageProcess:
-        if self.nursery is not None and entry.stage.kind.imports:
+        if self.nursery is not None:
             return self.nursery.start(spec, log, pipe)
         return start_process(spec, log, pipe, self.threads)
 
@@ -218,7 +220,8 @@ class _Run:
 
     def _listen(self) -> None:
         if not self.selector.get_map():
-            time.sleep(_LOOK_SECONDS if self.running else 0)
+            waits = self.running or (self.nursery is not None and not self.nursery.ready)
+            time.sleep(_LOOK_SECONDS if waits else 0)
             return
         for key, _ in self.selector.select(timeout=_LOOK_SECONDS):
             self._read(key.data)

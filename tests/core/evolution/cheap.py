@@ -68,7 +68,5 @@ def fault(settings: FaultStage, job: StageJob) -> dict[str, Any]:
     return {}
 
 
-ADD = StageKind("add", 1, AddStage, f"{__name__}:add", seconds_per_unit=1.0)
+ADD = StageKind("add", 1, AddStage, f"{__name__}:add", imports=("no_such_module",), seconds_per_unit=1.0)
 FAULT = StageKind("fault", 1, FaultStage, f"{__name__}:fault")
-FORKED_ADD = StageKind("forked-add", 1, AddStage, f"{__name__}:add", imports=("decimal", "no_such_module"))
-FORKED_FAULT = StageKind("fault", 1, FaultStage, f"{__name__}:fault", imports=("decimal",))

@@ -17,7 +17,7 @@ from meds3core.evolution.graph import External, Stage, StageRef, plan
 from meds3core.evolution.run import StageFailed, StageRefused, run_graph
 from meds3core.evolution.store import StageRecord
 from meds3core.progress import CancelToken, ProgressEvent
-from tests.core.evolution.cheap import ADD, FAULT, FORKED_ADD, FORKED_FAULT, AddStage, FaultStage
+from tests.core.evolution.cheap import ADD, FAULT, AddStage, FaultStage
 from tests.core.evolution.test_graph import diamond
 
 
@@ -57,7 +57,7 @@ def test_results_figures_and_records(tmp_path):
     stages = [Stage("only", ADD, AddStage(plus=2, ticks=3), {"from": External(number)})]
     heard = Heard()
     result = run_graph(stages, tmp_path / "store", threads=3, sink=heard)["only"]
-    assert result.figures == {"sum": 42, "threads": "3", "parent": os.getpid()}
+    assert (result.figures["sum"], result.figures["threads"]) == (42, "3")
     assert (result.folder / "sum.txt").read_text() == "42"
     record = StageRecord.model_validate_json((result.folder / "stage.json").read_bytes())
     assert (record.name, record.kind, record.key, record.resumed) == ("only", "add", result.key, False)
@@ -103,8 +103,8 @@ def test_results_do_not_depend_on_how_many_run_at_once(tmp_path):
 def test_stages_are_forked_off_a_warm_process_unless_there_is_a_gpu(tmp_path, monkeypatch, gpu):
     monkeypatch.setattr(runner, "gpu_present", lambda: gpu)
     stages = [
-        Stage("one", FORKED_ADD, AddStage(plus=1)),
-        Stage("two", FORKED_ADD, AddStage(plus=2)),
+        Stage("one", ADD, AddStage(plus=1)),
+        Stage("two", ADD, AddStage(plus=2)),
         Stage("both", ADD, AddStage(), {"from": (StageRef("one", "sum.txt"), StageRef("two", "sum.txt"))}),
     ]
     results = run_graph(stages, tmp_path, parallel=2, threads=2)
@@ -126,7 +126,7 @@ def test_the_longest_chain_goes_first(tmp_path):
     assert heard.started() == ["chain-1", "aside", "chain-2", "chain-3"]
 
 
-@pytest.mark.parametrize("kind", [FAULT, FORKED_FAULT], ids=["started", "forked"])
+@pytest.mark.parametrize("gpu", [False, True], ids=["forked", "from-scratch"])
 @pytest.mark.parametrize(
     ("fault", "error", "words"),
     [
@@ -136,10 +136,11 @@ def test_the_longest_chain_goes_first(tmp_path):
         ("crash", StageFailed, ["stage bad (fault) failed", "SIGABRT", "log.txt"]),
     ],
 )
-def test_a_failing_stage_names_itself_and_stops_the_others(tmp_path, kind, fault, error, words):
+def test_a_failing_stage_names_itself_and_stops_the_others(tmp_path, monkeypatch, gpu, fault, error, words):
+    monkeypatch.setattr(runner, "gpu_present", lambda: gpu)
     stages = [
         Stage("good", ADD, AddStage(plus=1, ticks=2000)),
-        Stage("bad", kind, FaultStage(fault=fault)),
+        Stage("bad", FAULT, FaultStage(fault=fault)),
         Stage("after", ADD, AddStage(), {"from": StageRef("bad", "sum.txt")}),
     ]
     with pytest.raises(error) as raised:
@@ -192,15 +193,16 @@ def test_a_stage_that_ignores_the_wish_to_stop_is_killed_after_the_grace(tmp_pat
     assert gone(int(pid_file.read_text()))
 
 
-@pytest.mark.parametrize("kind", ["FAULT", "FORKED_FAULT"])
-def test_children_die_with_a_killed_parent_and_grandchildren_with_a_stopped_stage(tmp_path, kind):
+@pytest.mark.parametrize("gpu", [False, True], ids=["forked", "from-scratch"])
+def test_children_die_with_a_killed_parent_and_grandchildren_with_a_stopped_stage(tmp_path, gpu):
     code = (
-        "from pathlib import Path; from meds3core.evolution.run import run_graph\n"
+        "from pathlib import Path; from meds3core.evolution import run; from meds3core.evolution.run import run_graph\n"
+        f"run.gpu_present = lambda: {gpu}\n"
         "from meds3core.evolution.graph import Stage; from tests.core.evolution.cheap import *\n"
         "class Sink:\n"
         "    def emit(self, event):\n"
         "        print(event.kind, flush=True)\n"
-        f"run_graph([Stage('child', {kind}, FaultStage(fault='child'))], Path({str(tmp_path)!r}), sink=Sink())"
+        f"run_graph([Stage('child', FAULT, FaultStage(fault='child'))], Path({str(tmp_path)!r}), sink=Sink())"
     )
     for number in (signal.SIGKILL, signal.SIGINT):
         parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -258,7 +260,7 @@ def test_a_dead_nursery_is_an_error_not_a_hang(tmp_path):
 
     heard = Heard(lambda event: event.kind == "ready", kill_the_nursery)
     with pytest.raises(StageFailed, match="SIGKILL"):
-        run_graph([Stage("bad", FORKED_FAULT, FaultStage(fault="orphan"))], tmp_path, sink=heard)
+        run_graph([Stage("bad", FAULT, FaultStage(fault="orphan"))], tmp_path, sink=heard)
 
 
 def test_two_runs_share_a_store_without_doing_work_twice(tmp_path):
