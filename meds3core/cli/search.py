@@ -3,6 +3,9 @@
 import asyncio
 import json
 import signal
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,21 +14,25 @@ import typer
 from pydantic import TypeAdapter
 from rich.console import Console
 
+from meds3core.cli.prm import Head, HeadOption
 from meds3core.cli.progress import SearchDisplay
 from meds3core.cli.settings import with_changes
+from meds3core.config.decoding import ScorerConfig
 from meds3core.config.engine import EngineConfig, OpenAIEngineConfig, TransformersEngineConfig, VllmEngineConfig
 from meds3core.config.search import PRESETS, SearchConfig
 from meds3core.data.read import load_questions
-from meds3core.engines.base import Engine
+from meds3core.decoding.metering import MeteredScorer, SharedScorer
 from meds3core.engines.loading import load_engine
 from meds3core.engines.policy import PolicyFolder, inspect_policy
 from meds3core.errors import ConfigError
+from meds3core.prm.card import RewardFolder, inspect_reward_model
+from meds3core.prm.loading import load_scorer
 from meds3core.sandbox.bundled import policy_folder
 from meds3core.search.base import SearchTools
 from meds3core.search.grow import grow, provenance
-from meds3core.search.run import FAILURES, TREES, SearchManifest, SearchResult, run_search
+from meds3core.search.run import FAILURES, TREES, ScorerProvenance, SearchManifest, SearchResult, run_search
 from meds3core.text.prompts import TEMPLATES, PromptTemplate
-from meds3core.types.question import Question
+from meds3core.types.question import OpenQuestion, Question
 from meds3core.verify.judge import verifier_for
 
 BUNDLED = "clinic"
@@ -62,6 +69,14 @@ def search(
     engine_change: Annotated[
         list[str] | None, typer.Option("--engine-set", metavar="NAME=VALUE", help="Change a field of the engine.")
     ] = None,
+    prm: Annotated[
+        Path | None, typer.Option(help="Folder of the process reward model that scores steps (simulation=scorer).")
+    ] = None,
+    prm_base: Annotated[Path | None, typer.Option(help="Folder of its base, where it is an adapter.")] = None,
+    prm_head: HeadOption = None,
+    prm_change: Annotated[
+        list[str] | None, typer.Option("--prm-set", metavar="NAME=VALUE", help="Change a field of ScorerConfig.")
+    ] = None,
     skip_bad_rows: Annotated[bool, typer.Option(help="Leave out rows that do not load, and say how many.")] = False,
     retry_failed: Annotated[bool, typer.Option(help="Grow the questions that failed before once more.")] = False,
 ) -> None:
@@ -74,14 +89,14 @@ def search(
     if loaded.errors:
         rows = "1 bad row" if loaded.bad_rows == 1 else f"{loaded.bad_rows} bad rows"
         console.print(f"{rows} left out:", *loaded.errors[:20], sep="\n  ")
-    if config.simulation == "scorer":
-        raise ConfigError("simulation 'scorer' needs a process reward model, which this command cannot load yet")
+    guide = _guide(prm, prm_base, prm_head, prm_change or [], config)
+    asked = loaded.questions if config.mode == "training" else [one.without_gold() for one in loaded.questions]
 
     console.print(f"{len(loaded.questions)} questions, policy {folder.name}, engine {engine.value}")
     display = SearchDisplay(console)
     try:
         result = asyncio.run(
-            _search(loaded.questions, folder, engine_config, config, seed, concurrency, out, retry_failed, display)
+            _search(asked, folder, engine_config, config, guide, seed, concurrency, out, retry_failed, display)
         )
     except (asyncio.CancelledError, KeyboardInterrupt):
         console.print(f"Stopped. What is finished lies in {out}; the same command continues.")
@@ -107,27 +122,64 @@ def prompt_template(config: SearchConfig, folder: PolicyFolder) -> PromptTemplat
     return TEMPLATES[folder.prompt if config.prompt == "auto" else config.prompt]
 
 
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """The reward model that guides a search, and how it is run."""
+
+    folder: RewardFolder
+    config: ScorerConfig
+
+
+def _guide(
+    prm: Path | None, base: Path | None, head: Head | None, changes: list[str], config: SearchConfig
+) -> Guide | None:
+    if config.simulation != "scorer":
+        if prm is not None:
+            raise ConfigError("--prm is given, but the search simulates by rollouts: add --set simulation=scorer")
+        return None
+    if prm is None:
+        raise ConfigError("simulation 'scorer' needs a process reward model: name its folder with --prm")
+    folder = inspect_reward_model(prm, score_head=head.value if head else None, base=base)
+    if folder.kind != "prm":
+        raise ConfigError(f"{prm} is an outcome reward model; tree search scores steps and needs a process one")
+    return Guide(folder, with_changes(ScorerConfig(), changes))
+
+
 async def _search(
-    questions: tuple[Question, ...],
+    questions: Sequence[Question | OpenQuestion],
     folder: PolicyFolder,
     engine_config: EngineConfig,
     config: SearchConfig,
+    guide: Guide | None,
     seed: int,
     concurrency: int,
     out: Path,
     retry_failed: bool,
     display: SearchDisplay,
 ) -> SearchResult:
-    engine: Engine = load_engine(folder.path, engine_config)
-    try:
+    async with AsyncExitStack() as stack:
+        engine = load_engine(folder.path, engine_config)
+        stack.push_async_callback(engine.close)
+        scorer, made_by = None, None
+        if guide is not None:
+            found = guide.folder
+            model = load_scorer(found.path, guide.config, score_head=found.score_head, base=found.weights.path)
+            stack.callback(model.close)
+            scorer = MeteredScorer(await stack.enter_async_context(SharedScorer(model)))
+            info = model.info
+            made_by = ScorerProvenance(model=info.model, model_hash=info.model_hash, prompt_hash=info.prompt_hash)
         tools = SearchTools(
             engine=engine,
             verifier_for=verifier_for,
             prompt=prompt_template(config, folder),
             config=config,
             seed=seed,
+            scorer=scorer,
+            scorer_hash=made_by.model_hash if made_by else "",
         )
-        manifest = SearchManifest(provenance=provenance(tools), config=json.loads(config.model_dump_json()))
+        manifest = SearchManifest(
+            provenance=provenance(tools), config=json.loads(config.model_dump_json()), scorer=made_by
+        )
         work = asyncio.create_task(
             run_search(
                 questions,
@@ -144,8 +196,6 @@ async def _search(
             loop.add_signal_handler(number, work.cancel)
         with display:
             return await work
-    finally:
-        await engine.close()
 
 
 def _say(console: Console, result: SearchResult, out: Path) -> None:

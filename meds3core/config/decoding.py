@@ -25,6 +25,10 @@ class ScorerConfig(Record):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")
     dtype: Dtype = "auto"
     batch_tokens: int = Field(default=16_384, ge=16, description="Tokens of one forward pass, padding included")
+    batch_invariant: bool = Field(
+        default=False,
+        description="Every trajectory computed by itself: slower, exactly the same alone and in company",
+    )
     gpu_memory_utilization: float = Field(default=0.5, gt=0.0, le=1.0)
 
 

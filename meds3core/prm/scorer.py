@@ -33,6 +33,7 @@ class TransformersScorer:
         model, tokenizer = load_reward_model(folder, device=config.device, dtype=config.dtype)
         self._info = scorer_info(folder)
         self._head = folder.score_head
+        self._alone = config.batch_invariant
         self._encoder = TrajectoryEncoder(tokenizer)
         self._model: PreTrainedModel | None = model
         self.flat_reason: str | None = "asked for" if layout == "flat" else why_no_forest(model)
@@ -87,7 +88,9 @@ class TransformersScorer:
     def _run(self, trajectories: Sequence[EncodedTrajectory]) -> list[Scores]:
         if self._model is None:
             raise AppError("this scorer is closed")
+        groups = [[trajectory] for trajectory in trajectories] if self._alone else [trajectories]
         return [
             Scores(tuple(probability(result.logits, self._head).tolist()), result.tokens)
-            for result in self._pass.run(trajectories)
+            for group in groups
+            for result in self._pass.run(group)
         ]

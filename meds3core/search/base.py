@@ -36,6 +36,8 @@ class SearchTools:
     config: SearchConfig
     seed: int
     scorer: StepScorer | None = None
+    scorer_hash: str = ""
+    """Of the reward model, where there is one: a tree guided by it is a function of it too."""
 
     def __post_init__(self) -> None:
         if self.config.simulation == "scorer" and self.scorer is None:

@@ -72,7 +72,7 @@ def absorb(tree: GrowingTree, new_nodes: Sequence[GrowingNode], tools: SearchToo
 def provenance(tools: SearchTools) -> Provenance:
     """What makes these trees, besides their questions."""
     info = tools.engine.info
-    config = tools.config.model_dump_json()
+    config = tools.config.model_dump_json() + tools.scorer_hash
     return Provenance(
         policy=info.model,
         policy_hash=info.model_hash,

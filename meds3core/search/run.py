@@ -33,12 +33,21 @@ TREES = "trees.jsonl"
 GrowOne = Callable[[Question | OpenQuestion], Awaitable[Tree]]
 
 
+class ScorerProvenance(Record):
+    """The reward model that guided a search."""
+
+    model: str
+    model_hash: str
+    prompt_hash: str
+
+
 class SearchManifest(Record):
     """What a run is made with. Two runs with equal manifests and questions write equal trees."""
 
     format: str = "meds3-search/1"
     provenance: Provenance
     config: dict[str, Any]
+    scorer: ScorerProvenance | None = None
 
 
 class SearchResult(Record):
