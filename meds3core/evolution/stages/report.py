@@ -12,10 +12,11 @@ from meds3core.evaluation.selection import Selection
 from meds3core.evaluation.stages import StageFigures, StageOutcomes, stage_figures, summary_line
 from meds3core.evolution.graph import StageKind
 from meds3core.evolution.stage import StageJob
+from meds3core.report.stages_page import write_stages_page
 from meds3core.types.record import Record
 
 RESULT_FORMAT = "meds3-evolution/1"
-RESULT = "result.json"
+RESULT, PAGE = "result.json", "report.html"
 
 
 class Policy(Record):
@@ -27,7 +28,7 @@ class Policy(Record):
 
 
 class ReportStage(Record):
-    """Input: `evaluations`, folders in the order of `policies`. Makes `result.json`."""
+    """Input: `evaluations`, folders in the order of `policies`. Makes `result.json` and the page `report.html`."""
 
     policies: tuple[Policy, ...] = Field(min_length=1, description="The base first")
     final: str
@@ -79,7 +80,21 @@ def run(settings: ReportStage, job: StageJob) -> dict[str, Any]:
     result = evolution_result(settings, found)
     with atomic_text(job.folder / RESULT) as file:
         file.write(json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
+    write_stages_page(result.stages, job.folder / PAGE, notes=page_notes(result))
     return {"summary": result.summary}
+
+
+def page_notes(result: EvolutionResult) -> list[str]:
+    """What the page says above its charts: the control, the strategies, the PRM."""
+    notes = [f"Greedy, {one.second} against {one.first}: {one.accuracy}" for one in result.versus]
+    for name, selection in result.strategies.items():
+        rivals = "; ".join(f"against {each.other.label} {each.difference}" for each in selection.against)
+        notes.append(f"Samples of {name}, {selection.chosen.label} ({selection.how}): {selection.test}; {rivals}")
+    for one in result.step_errors:
+        if one.auroc is not None:
+            within = "" if one.within_right is None else f", inside right answers {one.within_right:.3f}"
+            notes.append(f"Step errors in samples of {one.policy}, found by the PRM: AUROC {one.auroc:.3f}{within}")
+    return [*notes, *result.notes]
 
 
 def evolution_result(settings: ReportStage, found: dict[str, StoredEvaluation]) -> EvolutionResult:

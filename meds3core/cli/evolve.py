@@ -1,0 +1,128 @@
+"""`meds3 evolve`: the whole loop in one command; Ctrl-C stops, the same command continues."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from meds3core.cli.evolution_progress import GraphDisplay, plan_table
+from meds3core.cli.progress import duration
+from meds3core.cli.search import BUNDLED
+from meds3core.cli.settings import with_changes
+from meds3core.config.evolution import EVOLUTION_PRESETS, EvolutionConfig
+from meds3core.engines.policy import inspect_policy
+from meds3core.errors import ConfigError
+from meds3core.progress import CancelToken
+from meds3core.sandbox.bundled import policy_folder
+
+_BYTES_PER_PROCESS = 2 << 30
+
+
+def evolve(
+    questions: Annotated[Path, typer.Option(help="Training questions: JSON, JSONL, CSV or Parquet, format detected.")],
+    held_out: Annotated[Path, typer.Option(help="Questions that every model is measured on and none is trained on.")],
+    out: Annotated[Path, typer.Option(help="Folder of the loop; an interrupted one in it is continued.")],
+    policy: Annotated[str, typer.Option(help=f"Folder of the policy, or '{BUNDLED}' for the bundled one.")] = BUNDLED,
+    validation: Annotated[
+        Path | None, typer.Option(help="Questions on which strategies and thresholds are chosen.")
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option(min=1, help="Rounds of search and training; else the preset's.")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="paper, clinic, or auto: what the policy's meds3.json names.")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Of search, training and sampling.")] = 0,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Change a setting, e.g. search.max_nodes=32 or dpo_after=every."
+        ),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Stages at once; else 1 with a GPU, and one per core without.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of each stage; else the cores are shared out.")] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of the stages, which several loops may share; else in OUT.")
+    ] = None,
+    plan_only: Annotated[
+        bool, typer.Option("--plan", "--dry-run", help="Only show the stages and their time.")
+    ] = False,
+) -> None:
+    """Search, train and measure, round after round, with a control beside it."""
+    from meds3core.evolution.estimate import estimate, wall_time
+    from meds3core.evolution.graph import plan
+    from meds3core.evolution.loop import EvolutionInputs, evolution_graph
+    from meds3core.evolution.loop import evolve as run
+    from meds3core.evolution.store import read_record
+    from meds3core.report.stages_page import stages_table
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    folder = inspect_policy(policy_folder() if policy == BUNDLED else Path(policy)).path
+    settings = evolution_settings(folder, preset, iterations, seed, change or [])
+    inputs = EvolutionInputs(questions, folder, held_out, validation)
+    at_once = processes or default_processes()
+    each = threads or max(1, cores() // at_once)
+    place = store or out / "stages"
+    planned = plan(evolution_graph(settings, inputs).stages)
+    finished = {name for name, one in planned.items() if read_record(place, one.folder, one.key) is not None}
+    expected = estimate(planned, finished, place)
+    left = duration(wall_time(planned, expected, at_once))
+    if plan_only:
+        console.print(plan_table(planned, finished, expected))
+        console.print(f"{len(finished)} of {len(planned)} stages are done; about {left} with {at_once} at once")
+        return
+    console.print(f"{settings.iterations} iterations from {folder.name}; about {left}")
+    cancel = CancelToken()
+    before = {number: signal.signal(number, lambda *_: cancel.cancel()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with GraphDisplay(console, planned) as display:
+            evolved = run(
+                settings, inputs, out, store=place, parallel=at_once, threads=each, sink=display, cancel=cancel
+            )
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    console.print(stages_table(evolved.result.stages))
+    for one in evolved.result.versus:
+        console.print(f"{one.first} → {one.second}, greedy: {one.accuracy}")
+    for name, selection in evolved.result.strategies.items():
+        console.print(f"samples of {name}: {selection.chosen.label} {selection.test}")
+    console.print(f"models and figures lie in {out}; the page: {evolved.page}")
+    typer.echo(evolved.result.summary)
+
+
+def evolution_settings(
+    policy: Path, preset: str, iterations: int | None, seed: int, changes: list[str]
+) -> EvolutionConfig:
+    """The preset with its changes. Raises `ConfigError` for a preset that does not exist."""
+    name = preset
+    if preset == "auto":
+        try:
+            card = json.loads((policy / "meds3.json").read_text(encoding="utf-8"))
+            name = str(card.get("presets", {}).get("train", "paper"))
+        except (OSError, ValueError, AttributeError):
+            name = "paper"
+    if name not in EVOLUTION_PRESETS:
+        raise ConfigError(f"no preset {name!r}; there are auto, {', '.join(EVOLUTION_PRESETS)}")
+    own = {"seed": seed} | ({} if iterations is None else {"iterations": iterations})
+    return with_changes(EVOLUTION_PRESETS[name].model_copy(update=own), changes)
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_processes() -> int:
+    """One stage at a time on a GPU; else one per core, as far as the memory goes."""
+    from psutil import virtual_memory  # type: ignore[import-untyped]
+
+    from meds3core.evolution.processes import gpu_present
+
+    if gpu_present():
+        return 1
+    return max(1, min(cores(), int(virtual_memory().available) // _BYTES_PER_PROCESS))
