@@ -75,10 +75,8 @@ def tokenizer(name: str) -> Any:
         show_progress=False,
     )
     texts = [question.text for question in generate("train", 300)]
-    texts += [
-        f"Step {n % 9}: The dose is {n} mg.\n\nStep 2: So it is (a) {3 * n}.\n\nThe answer is C.\n\n"
-        for n in range(300)
-    ]
+    steps = "Step {}: The dose is {} mg.\n\nStep 2: So it is (a) {}.\n\nThe answer is C.\n\n"
+    texts += [steps.format(number % 9, number, 3 * number) for number in range(300)]
     pairs.train_from_iterator(texts, trainer)
     special = _SPECIAL[name]
     if BEGIN[name]:  # a text encoded with special tokens gets a BOS: a template that writes one would double it
