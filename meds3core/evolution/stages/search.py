@@ -23,7 +23,7 @@ from meds3core.evolution.stages.waiting import until_cancelled
 from meds3core.prm.loading import load_scorer
 from meds3core.search.base import SearchTools, StepScorer
 from meds3core.search.grow import grow, provenance
-from meds3core.search.run import FAILURES, TREES, SearchManifest, SearchResult, run_search
+from meds3core.search.run import FAILURES, TREES, ScorerProvenance, SearchManifest, SearchResult, run_search
 from meds3core.text.prompts import TEMPLATES
 from meds3core.types.question import Question
 from meds3core.types.record import Record
@@ -77,12 +77,18 @@ async def _search(questions: Sequence[Question], settings: SearchStage, job: Sta
         engine = load_engine(folder.path, settings.engine)
         stack.push_async_callback(engine.close)
         scorer: StepScorer | None = None
+        made_by: ScorerProvenance | None = None
         for path in job.paths("prm"):
             model = load_scorer(path, settings.scorer)
             stack.callback(model.close)
             scorer = MeteredScorer(await stack.enter_async_context(SharedScorer(model)))
-        tools = SearchTools(engine, verifier_for, prompt, config, settings.seed, scorer)
-        manifest = SearchManifest(provenance=provenance(tools), config=json.loads(config.model_dump_json()))
+            info = model.info
+            made_by = ScorerProvenance(model=info.model, model_hash=info.model_hash, prompt_hash=info.prompt_hash)
+        guide = made_by.model_hash if made_by else ""
+        tools = SearchTools(engine, verifier_for, prompt, config, settings.seed, scorer, guide)
+        manifest = SearchManifest(
+            provenance=provenance(tools), config=json.loads(config.model_dump_json()), scorer=made_by
+        )
         work = run_search(
             questions,
             lambda question: grow(question, tools),
