@@ -67,14 +67,14 @@ def write_prm(
     dtype: torch.dtype = torch.float32,
     seed: int = 0,
     head_dim: int = 16,
+    max_position_embeddings: int = CONTEXT,
     **card: Any,
 ) -> Path:
     """A reward model with random weights; `score_head` None: published, without a card."""
     folder.mkdir(parents=True, exist_ok=True)
     model_class, config_class, more = CLASSES[kind]
-    config = config_class(
-        vocab_size=write_tokenizer(folder), num_labels=labels, **(SIZES | {"head_dim": head_dim} | more)
-    )
+    sizes = SIZES | {"head_dim": head_dim, "max_position_embeddings": max_position_embeddings}
+    config = config_class(vocab_size=write_tokenizer(folder), num_labels=labels, **(sizes | more))
     torch.manual_seed(seed)
     model = model_class(config)
     with torch.no_grad():
