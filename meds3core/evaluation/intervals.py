@@ -6,7 +6,7 @@ same data give the same interval. Needs numpy; scipy is imported when Wilson is 
 """
 
 from collections.abc import Callable, Iterator
-from typing import Literal, Self
+from typing import Literal, Self, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,14 @@ _CELLS = 4_000_000
 """Weights held at once: 32 MB."""
 
 Method = Literal["wilson", "bootstrap", "cluster-bootstrap", "paired-bootstrap"]
+
+
+class Resampling(TypedDict):
+    """The arguments that all resampling functions share."""
+
+    level: float
+    resamples: int
+    seed: int
 
 
 class Estimate(Record):
@@ -100,42 +108,38 @@ def bootstrap_mean(
 
 
 Statistic = Callable[[Floats], Floats]
-"""From weights (b, n) of n items to b values; NaN where a resample leaves it undefined (a class is missing)."""
+"""From how often each of q clusters was drawn (b, q) to b values; NaN where a resample leaves it undefined."""
 
 
 def cluster_bootstrap(
     statistic: Statistic,
-    clusters: npt.ArrayLike,
+    clusters: int,
     *,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    items: int = 0,
 ) -> Estimate | None:
     """A statistic of items that belong to clusters (questions), by resampling whole clusters.
 
-    `clusters` (n,) names each item's cluster by an integer. The statistic sees how often each item was drawn as its
-    weight, so that it can work on many resamples at once. None where it is undefined on the data themselves, or on
-    most of the resamples.
+    The statistic sees how often each cluster was drawn, for many resamples at once; `items`: how wide its own tables
+    are, to bound the memory. None where it is undefined on the data themselves, or on most of the resamples.
     """
-    names, index = np.unique(np.asarray(clusters), return_inverse=True)
-    if not len(names):
+    if not clusters:
         return None
-    value = float(statistic(np.ones((1, len(index))))[0])
+    value = float(statistic(np.ones((1, clusters)))[0])
     if np.isnan(value):
         return None
-    drawn = []
-    for counts in resampled_counts(len(names), resamples, seed, columns=len(index)):
-        drawn.append(statistic(counts[:, index]))
-    values = np.concatenate(drawn)
+    values = np.concatenate([statistic(drawn) for drawn in resampled_counts(clusters, resamples, seed, columns=items)])
     values = values[~np.isnan(values)]
-    if len(values) < resamples / 2:
+    if len(values) <= resamples / 2:
         return None
     low, high = (float(end[0]) for end in _ends(values.reshape(-1, 1), level))
     return Estimate(
         value=value,
         low=min(low, value),
         high=max(high, value),
-        n=len(names),
+        n=clusters,
         method="cluster-bootstrap",
         level=level,
     )
@@ -151,18 +155,27 @@ def clustered_share(
 ) -> Estimate | None:
     """The share of items that are true, items clustered in questions. None without items.
 
-    Where all items agree there is nothing to resample: the interval is then Wilson's for as many outcomes as there
-    are questions, which is wider than any the items could claim.
+    Wilson's interval where every question has one item. Also where all items agree and there is nothing to resample:
+    then of as many outcomes as there are questions, which is wider than any the items could claim.
     """
     truths = np.asarray(outcomes, dtype=float)
     if not len(truths):
         return None
+    index, count = numbered(clusters)
+    if len(truths) == count:
+        return wilson(int(truths.sum()), count, level)
     if np.ptp(truths) == 0.0:
-        n = len(np.unique(np.asarray(clusters)))
-        return wilson(n if truths[0] else 0, n, level)
+        return wilson(count if truths[0] else 0, count, level)
+    true, items = np.bincount(index, weights=truths), np.bincount(index).astype(float)
     return cluster_bootstrap(
-        lambda weights: weights @ truths / weights.sum(axis=1), clusters, level=level, resamples=resamples, seed=seed
+        lambda drawn: drawn @ true / (drawn @ items), count, level=level, resamples=resamples, seed=seed
     )
+
+
+def numbered(clusters: npt.ArrayLike) -> tuple[Integers, int]:
+    """Clusters of any name as numbers from 0, and how many there are."""
+    names, index = np.unique(np.asarray(clusters), return_inverse=True)
+    return index.astype(np.int64), len(names)
 
 
 def resampled_counts(n: int, resamples: int, seed: int, *, columns: int | None = None) -> Iterator[Floats]:

@@ -65,6 +65,22 @@ class ClinicJudge:
         )
 
 
+class RememberedJudge:
+    """Another judge, asked only once about each trajectory."""
+
+    def __init__(self, judge: StepJudge) -> None:
+        self.name = judge.name
+        self._judge = judge
+        self._known: dict[tuple[str, tuple[str, ...]], tuple[StepTruth, ...] | None] = {}
+
+    def judge(self, question: OpenQuestion, bodies: Sequence[str]) -> tuple[StepTruth, ...] | None:
+        """What the other one says."""
+        key = question.content_hash, tuple(bodies)
+        if key not in self._known:
+            self._known[key] = self._judge.judge(question, bodies)
+        return self._known[key]
+
+
 _Prefix = tuple[str, tuple[str, ...]]
 
 

@@ -1,29 +1,19 @@
-"""Detection figures as functions of item weights, so that thousands of resamples are computed at once.
+"""Detection figures as functions of how often each cluster was drawn, so that thousands of resamples are quick.
 
-Every function takes the items' scores once and gives a statistic: weights (b, n) → (b,), see
-`intervals.cluster_bootstrap`. With all weights 1 the values equal scikit-learn's; a weight k counts an item k times.
-Positive is what is to be detected (an error); a higher score says more strongly that the item is positive.
+Every function takes the items once, with `clusters` (n,) naming each item's question by a number from 0, and gives a
+statistic: draws (b, q) → (b,), see `intervals.cluster_bootstrap`. Where every cluster is drawn once the values equal
+scikit-learn's; a cluster drawn k times counts its items k times. Positive is what is to be detected (an error); a
+higher score says more strongly that the item is positive.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 
-from meds3core.evaluation.intervals import Booleans, Floats, Statistic
+from meds3core.evaluation.intervals import Booleans, Floats, Integers, Statistic
 from meds3core.types.record import Record
 
 BINS = 10
 ROC_POINTS = 200
-
-
-class ReliabilityBin(Record):
-    """Items whose probability lies in [low, high): what was said, and what was true."""
-
-    low: float
-    high: float
-    items: int
-    said: float
-    true: float
+_CELLS = 2_000_000
 
 
 class RocPoint(Record):
@@ -33,94 +23,92 @@ class RocPoint(Record):
     found: float
 
 
-def auroc(scores: Floats, positive: Booleans) -> Statistic:
-    """The probability that a positive outranks a negative, ties counted half. NaN when a class has no weight."""
-    order = np.argsort(scores, kind="stable")
-    starts = _tie_starts(scores[order])
-    signs = positive[order].astype(float)
+def auroc(scores: Floats, positive: Booleans, clusters: Integers) -> Statistic:
+    """The probability that a positive outranks a negative, ties counted half. NaN when a class has no weight.
 
-    def statistic(weights: Floats) -> Floats:
-        sorted_weights = weights[:, order]
-        positives = np.add.reduceat(sorted_weights * signs, starts, axis=1)
-        negatives = np.add.reduceat(sorted_weights * (1 - signs), starts, axis=1)
-        below = np.cumsum(negatives, axis=1) - negatives / 2
-        return _ratio((positives * below).sum(axis=1), positives.sum(axis=1) * negatives.sum(axis=1))
+    Won pairs are counted once for each pair of clusters, so a resample costs q² however many items there are.
+    """
+    count = int(clusters.max()) + 1
+    ranks = np.unique(scores, return_inverse=True)[1]
+    negatives, positives = ranks[~positive], ranks[positive]
+    owners, owned = clusters[~positive], clusters[positive]
+    won = np.zeros((count, count))  # [cluster of the positive, cluster of the negative]
+    levels = int(ranks.max()) + 1
+    block = max(1, _CELLS // levels)
+    for start in range(0, count, block):
+        width = min(block, count - start)
+        inside = (owners >= start) & (owners < start + width)
+        at = np.zeros((levels, width))
+        np.add.at(at, (negatives[inside], owners[inside] - start), 1.0)
+        below = np.cumsum(at, axis=0) - at / 2
+        np.add.at(won[:, start : start + width], owned, below[positives])
+    sizes = _sums(positive, clusters, count), _sums(~positive, clusters, count)
+
+    def statistic(drawn: Floats) -> Floats:
+        return _ratio(((drawn @ won) * drawn).sum(axis=1), (drawn @ sizes[0]) * (drawn @ sizes[1]))
 
     return statistic
 
 
-def average_precision(scores: Floats, positive: Booleans) -> Statistic:
+def average_precision(scores: Floats, positive: Booleans, clusters: Integers) -> Statistic:
     """Area under the precision-recall curve as a sum of steps, without interpolation. NaN without positives."""
     order = np.argsort(-scores, kind="stable")
-    starts = _tie_starts(scores[order])
-    signs = positive[order].astype(float)
+    owners, signs, ranked = clusters[order], positive[order].astype(float), scores[order]
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(ranked)) + 1]).astype(np.int64)
+    tied = len(starts) < len(scores)
 
-    def statistic(weights: Floats) -> Floats:
-        sorted_weights = weights[:, order]
-        found = np.add.reduceat(sorted_weights * signs, starts, axis=1)
-        flagged = np.cumsum(np.add.reduceat(sorted_weights, starts, axis=1), axis=1)
-        precision = np.cumsum(found, axis=1) / np.where(flagged > 0, flagged, 1.0)
+    def statistic(drawn: Floats) -> Floats:
+        weights = drawn[:, owners]
+        found = weights * signs
+        if tied:
+            weights, found = (np.add.reduceat(each, starts, axis=1) for each in (weights, found))
+        flagged = np.cumsum(weights, axis=1)
+        precision = np.cumsum(found, axis=1)
+        np.divide(precision, flagged, out=precision, where=flagged > 0)
         return _ratio((found * precision).sum(axis=1), found.sum(axis=1))
 
     return statistic
 
 
-def precision(flagged: Booleans, positive: Booleans) -> Statistic:
+def precision(flagged: Booleans, positive: Booleans, clusters: Integers) -> Statistic:
     """Share of the flagged items that are positive. NaN when nothing is flagged."""
-    return _share_of(flagged & positive, flagged)
+    return _share_of(flagged & positive, flagged, clusters)
 
 
-def recall(flagged: Booleans, positive: Booleans) -> Statistic:
+def recall(flagged: Booleans, positive: Booleans, clusters: Integers) -> Statistic:
     """Share of the positive items that are flagged. NaN without positives."""
-    return _share_of(flagged & positive, positive)
+    return _share_of(flagged & positive, positive, clusters)
 
 
-def f1(flagged: Booleans, positive: Booleans) -> Statistic:
+def f1(flagged: Booleans, positive: Booleans, clusters: Integers) -> Statistic:
     """Harmonic mean of precision and recall. NaN when nothing is flagged and nothing positive."""
-    both, sizes = (flagged & positive).astype(float), flagged.astype(float) + positive.astype(float)
-    return lambda weights: _ratio(2 * (weights @ both), weights @ sizes)
+    both = 2 * _sums(flagged & positive, clusters)
+    sizes = _sums(flagged, clusters) + _sums(positive, clusters)
+    return lambda drawn: _ratio(drawn @ both, drawn @ sizes)
 
 
-def harmonic_shares(found: Booleans, first: Booleans, passed: Booleans, second: Booleans) -> Statistic:
+def harmonic_shares(
+    found: Booleans, first: Booleans, passed: Booleans, second: Booleans, clusters: Integers
+) -> Statistic:
     """Harmonic mean of the shares `found` among `first` and `passed` among `second`; NaN when either is empty."""
-    one, other = _share_of(found & first, first), _share_of(passed & second, second)
+    one, other = _share_of(found & first, first, clusters), _share_of(passed & second, second, clusters)
 
-    def statistic(weights: Floats) -> Floats:
-        a, b = one(weights), other(weights)
+    def statistic(drawn: Floats) -> Floats:
+        a, b = one(drawn), other(drawn)
         return np.where(a + b > 0, 2 * a * b / np.where(a + b > 0, a + b, 1.0), np.where(np.isnan(a + b), np.nan, 0.0))
 
     return statistic
 
 
-def expected_calibration_error(probabilities: Floats, true: Booleans, bins: int = BINS) -> Statistic:
+def expected_calibration_error(
+    probabilities: Floats, true: Booleans, clusters: Integers, bins: int = BINS
+) -> Statistic:
     """Mean distance between what was said and what was true over equal-width bins, weighted by their items."""
-    which = np.minimum((probabilities * bins).astype(int), bins - 1)
-    members = np.eye(bins)[which]
-    gaps = members * (probabilities - true)[:, None]
-
-    def statistic(weights: Floats) -> Floats:
-        return _ratio(np.abs(weights @ gaps).sum(axis=1), weights.sum(axis=1))
-
-    return statistic
-
-
-def reliability(probabilities: Floats, true: Booleans, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
-    """What lies behind the calibration error; empty bins are left out."""
-    which = np.minimum((probabilities * bins).astype(int), bins - 1)
-    found = []
-    for number in range(bins):
-        inside = which == number
-        if inside.any():
-            found.append(
-                ReliabilityBin(
-                    low=number / bins,
-                    high=(number + 1) / bins,
-                    items=int(inside.sum()),
-                    said=float(probabilities[inside].mean()),
-                    true=float(true[inside].mean()),
-                )
-            )
-    return tuple(found)
+    members = np.eye(bins)[bin_of(probabilities, bins)]
+    gaps = np.zeros((int(clusters.max()) + 1, bins))
+    np.add.at(gaps, clusters, members * (probabilities - true)[:, None])
+    sizes = _sums(np.ones(len(true)), clusters)
+    return lambda drawn: _ratio(np.abs(drawn @ gaps).sum(axis=1), drawn @ sizes)
 
 
 def roc_curve(scores: Floats, positive: Booleans) -> tuple[RocPoint, ...]:
@@ -130,20 +118,26 @@ def roc_curve(scores: Floats, positive: Booleans) -> tuple[RocPoint, ...]:
     from sklearn.metrics import roc_curve as sklearn_curve
 
     false_alarms, found, _ = sklearn_curve(positive, scores)
-    keep: Sequence[int] = sorted({*np.linspace(0, len(found) - 1, ROC_POINTS).round().astype(int).tolist()})
+    keep = sorted({*np.linspace(0, len(found) - 1, ROC_POINTS).round().astype(int).tolist()})
     return tuple(RocPoint(false_alarms=float(false_alarms[i]), found=float(found[i])) for i in keep)
 
 
-def _tie_starts(ordered: Floats) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Where each run of equal scores begins."""
-    return np.concatenate([[0], np.flatnonzero(np.diff(ordered)) + 1]).astype(np.int64)
+def bin_of(probabilities: Floats, bins: int = BINS) -> Integers:
+    """Which equal-width bin each lies in; 1 belongs to the last."""
+    return np.minimum((probabilities * bins).astype(np.int64), bins - 1)
 
 
-def _share_of(hits: Booleans, among: Booleans) -> Statistic:
-    numerator, denominator = hits.astype(float), among.astype(float)
-    return lambda weights: _ratio(weights @ numerator, weights @ denominator)
+def _sums(values: Floats | Booleans, clusters: Integers, count: int = 0) -> Floats:
+    """Per cluster."""
+    return np.bincount(clusters, weights=values.astype(float), minlength=count).astype(float)
+
+
+def _share_of(hits: Booleans, among: Booleans, clusters: Integers) -> Statistic:
+    numerator, denominator = _sums(hits, clusters), _sums(among, clusters)
+    return lambda drawn: _ratio(drawn @ numerator, drawn @ denominator)
 
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    safe = np.where(denominator > 0, denominator, 1.0)
-    return np.where(denominator > 0, numerator / safe, np.nan)
+    quotient = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
+    return quotient

@@ -5,7 +5,7 @@ ProcessBench's (Zheng 2024): the harmonic mean of the share of erroneous traject
 exactly and the share of error-free ones in which nothing is flagged. Everything is resampled by question.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,19 +23,20 @@ from meds3core.evaluation.intervals import (
     Statistic,
     cluster_bootstrap,
     clustered_share,
+    numbered,
 )
 from meds3core.evaluation.judging import StepJudge, StepTruth, TruthKind
 from meds3core.evaluation.ranking import (
-    ReliabilityBin,
+    BINS,
     RocPoint,
     auroc,
     average_precision,
+    bin_of,
     expected_calibration_error,
     f1,
     harmonic_shares,
     precision,
     recall,
-    reliability,
     roc_curve,
 )
 from meds3core.types.record import Record
@@ -65,6 +66,7 @@ class _Table:
     scores: Floats
     wrong: Booleans
     clusters: Integers
+    questions: int
     trajectories: int
     unjudged: int
     lowest: "_Firsts"
@@ -89,6 +91,16 @@ class FirstErrorFigures(Record):
     located: Estimate | None = Field(description="Share of erroneous trajectories with the first error found exactly")
     passed: Estimate | None = Field(description="Share of error-free trajectories in which nothing is flagged")
     f1: Estimate | None
+
+
+class ReliabilityBin(Record):
+    """Steps whose score lies in [low, high): what the PRM said on average, and the share that is right."""
+
+    low: float
+    high: float
+    steps: int
+    said: float
+    right: Estimate
 
 
 class StepFigures(Record):
@@ -174,29 +186,32 @@ def step_figures(
     table = _table(trajectories, truth, scope)
     scores, wrong, clusters = table.scores, table.wrong, table.clusters
     flagged = scores < thresholds.steps
-    empty = not len(scores)
 
-    def figure(statistic: Statistic, of: Integers = clusters) -> Estimate | None:
-        return cluster_bootstrap(statistic, of, level=level, resamples=resamples, seed=seed) if len(of) else None
+    def figure(of: Callable[..., Statistic], *columns: Floats | Booleans) -> Estimate | None:
+        if not len(scores):
+            return None
+        return cluster_bootstrap(
+            of(*columns, clusters), table.questions, level=level, resamples=resamples, seed=seed, items=len(scores)
+        )
 
     return StepFigures(
         truth=truth,
         scope=scope,
-        questions=len(np.unique(clusters)),
+        questions=table.questions,
         trajectories=table.trajectories,
         steps=len(scores),
         unjudged=table.unjudged,
         wrong=clustered_share(wrong, clusters, level=level, resamples=resamples, seed=seed),
-        auroc=None if empty else figure(auroc(1 - scores, wrong)),
-        auprc=None if empty else figure(average_precision(1 - scores, wrong)),
+        auroc=figure(auroc, 1 - scores, wrong),
+        auprc=figure(average_precision, 1 - scores, wrong),
         flag_below=thresholds.steps,
-        precision=figure(precision(flagged, wrong)),
-        recall=figure(recall(flagged, wrong)),
-        f1=figure(f1(flagged, wrong)),
+        precision=figure(precision, flagged, wrong),
+        recall=figure(recall, flagged, wrong),
+        f1=figure(f1, flagged, wrong),
         first_error=_first_error(table.lowest, thresholds.first_error, level, resamples, seed),
-        calibration_error=figure(expected_calibration_error(scores, ~wrong)),
-        bins=reliability(scores, ~wrong),
-        roc=() if empty else roc_curve(1 - scores, wrong),
+        calibration_error=figure(expected_calibration_error, scores, ~wrong),
+        bins=tuple(_reliability(table, level, resamples, seed)),
+        roc=roc_curve(1 - scores, wrong) if len(scores) else (),
     )
 
 
@@ -214,8 +229,8 @@ def choose_thresholds(
     if len(everything) > _CANDIDATES:
         everything = np.unique(np.quantile(everything, np.linspace(0, 1, _CANDIDATES)))
     candidates = np.concatenate([(everything[1:] + everything[:-1]) / 2, [everything[-1] + 1e-9]])
-    one = np.ones((1, len(table.scores)))
-    by_step = [float(f1(table.scores < cut, table.wrong)(one)[0]) for cut in candidates]
+    one = np.ones((1, table.questions))
+    by_step = [float(f1(table.scores < cut, table.wrong, table.clusters)(one)[0]) for cut in candidates]
     by_first = [_first_f1(table.lowest, cut) for cut in candidates]
     return FlagThresholds(
         steps=_best(candidates, by_step), first_error=_best(candidates, by_first), chosen_on=chosen_on
@@ -297,6 +312,7 @@ def _table(trajectories: Iterable[JudgedTrajectory], truth: TruthKind, scope: Sc
         scores=np.array(scores, dtype=float),
         wrong=np.array(wrong, dtype=bool),
         clusters=np.array([names[owner] for owner in owners], dtype=np.int64),
+        questions=len(names),
         trajectories=count,
         unjudged=unjudged,
         lowest=_Firsts(
@@ -305,6 +321,24 @@ def _table(trajectories: Iterable[JudgedTrajectory], truth: TruthKind, scope: Sc
             clusters=np.array([names[first[2]] for first in firsts], dtype=np.int64),
         ),
     )
+
+
+def _reliability(table: _Table, level: float, resamples: int, seed: int) -> Iterator[ReliabilityBin]:
+    """What lies behind the calibration error; empty bins are left out."""
+    which = bin_of(table.scores)
+    for number in range(BINS):
+        inside = which == number
+        right = clustered_share(
+            ~table.wrong[inside], table.clusters[inside], level=level, resamples=resamples, seed=seed
+        )
+        if right is not None:
+            yield ReliabilityBin(
+                low=number / BINS,
+                high=(number + 1) / BINS,
+                steps=int(inside.sum()),
+                said=float(table.scores[inside].mean()),
+                right=right,
+            )
 
 
 def _located(firsts: _Firsts, flag_below: float) -> tuple[Booleans, Booleans, Booleans]:
@@ -316,6 +350,7 @@ def _located(firsts: _Firsts, flag_below: float) -> tuple[Booleans, Booleans, Bo
 
 def _first_error(firsts: _Firsts, flag_below: float, level: float, resamples: int, seed: int) -> FirstErrorFigures:
     erroneous, located, passed = _located(firsts, flag_below)
+    clusters, count = numbered(firsts.clusters)
 
     def share(hits: Booleans, among: Booleans) -> Estimate | None:
         return clustered_share(hits[among], firsts.clusters[among], level=level, resamples=resamples, seed=seed)
@@ -327,8 +362,8 @@ def _first_error(firsts: _Firsts, flag_below: float, level: float, resamples: in
         located=share(located, erroneous),
         passed=share(passed, ~erroneous),
         f1=cluster_bootstrap(
-            harmonic_shares(located, erroneous, passed, ~erroneous),
-            firsts.clusters,
+            harmonic_shares(located, erroneous, passed, ~erroneous, clusters),
+            count,
             level=level,
             resamples=resamples,
             seed=seed,
@@ -338,7 +373,10 @@ def _first_error(firsts: _Firsts, flag_below: float, level: float, resamples: in
 
 def _first_f1(firsts: _Firsts, flag_below: float) -> float:
     erroneous, located, passed = _located(firsts, flag_below)
-    return float(harmonic_shares(located, erroneous, passed, ~erroneous)(np.ones((1, len(erroneous))))[0])
+    if not len(erroneous):
+        return float("nan")
+    clusters, count = numbered(firsts.clusters)
+    return float(harmonic_shares(located, erroneous, passed, ~erroneous, clusters)(np.ones((1, count)))[0])
 
 
 def _best(candidates: Floats, figures: Sequence[float]) -> float:

@@ -1,13 +1,16 @@
 """Small sample sets for evaluation tests, built by hand or drawn at random, all records real."""
 
+import hashlib
 import random
 
+from meds3core.decoding.samples import SampleSet
+from meds3core.decoding.scores import ScoreSet
 from meds3core.sandbox.checker import case_of
 from meds3core.sandbox.questions import generate
 from meds3core.sandbox.writing import write
 from meds3core.text.steps import OPENER, render_trajectory
 from meds3core.types.question import ChoiceFormat, Gold, NumberFormat, Option, Question
-from meds3core.types.samples import QuestionSamples, QuestionScores, Sample
+from meds3core.types.samples import QuestionSamples, QuestionScores, Sample, SampleSource, ScoreSource
 from meds3core.verify.judge import judge
 
 
@@ -76,3 +79,36 @@ def informed_scores(rows, judge_of_steps, *, noise: float = 0.25, seed: int = 0)
             scored_tokens=sum(sample.generated_tokens + 20 for sample in row.samples),
         )
     return found
+
+
+def sample_set(rows, *, temperature: float = 1.0, name: str = "toy", prompt: str = "plain@1", failures=()) -> SampleSet:
+    """The rows as a finished set; greedy where the temperature is 0."""
+    rows = tuple(rows)
+    source = SampleSource(
+        policy=name,
+        policy_hash=f"hash of {name}",
+        engine="scripted",
+        prompt=prompt,
+        prompt_hash=f"hash of {prompt}",
+        config_hash="c",
+        temperature=temperature,
+        top_p=0.95,
+        n=max(len(row.samples) for row in rows),
+        seed=0,
+    )
+    digest = hashlib.blake2b("".join(row.model_dump_json() for row in rows).encode(), digest_size=8).hexdigest()
+    return SampleSet(source, rows, tuple(failures), digest)
+
+
+def score_set(samples: SampleSet, scores: dict[str, QuestionScores], *, kind: str = "prm", model="prm") -> ScoreSet:
+    rows = tuple(scores[row.question.id] for row in samples.rows)
+    if kind == "orm":
+        rows = tuple(row.model_copy(update={"scores": tuple(each[-1:] for each in row.scores)}) for row in rows)
+    source = ScoreSource(kind=kind, model=model, model_hash=f"hash of {model}", samples_hash=samples.content_hash)
+    return ScoreSet(source, rows, f"{model} of {samples.content_hash}")
+
+
+def greedy_of(rows, **options) -> SampleSet:
+    """The first sample of every question as a greedy set."""
+    firsts = [QuestionSamples(question=row.question, samples=row.samples[:1]) for row in rows]
+    return sample_set(firsts, temperature=0.0, **options)

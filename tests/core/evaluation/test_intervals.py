@@ -17,10 +17,6 @@ from meds3core.evaluation.intervals import (
 )
 
 
-def mean_of(values):
-    return lambda weights: weights @ values / weights.sum(axis=1)
-
-
 @pytest.mark.parametrize(
     ("successes", "n", "low", "high"),
     [
@@ -107,13 +103,15 @@ def test_samples_of_a_question_are_not_taken_for_independent():
 
 def test_a_cluster_is_drawn_whole():
     """Two questions, one with a single wrong item and one with nine right ones: a resample is one of three values."""
-    truths = np.array([0.0] + [1.0] * 9)
-    clusters = np.array([7] + [3] * 9)
     seen = set()
-    cluster_bootstrap(
-        lambda w: (seen.update(np.round(mean_of(truths)(w), 6).tolist()), mean_of(truths)(w))[1], clusters
-    )
-    assert seen == {0.0, 0.9, 1.0}
+
+    def share(drawn):
+        values = drawn @ [0.0, 9.0] / (drawn @ [1.0, 9.0])
+        seen.update(np.round(values, 6).tolist())
+        return values
+
+    assert cluster_bootstrap(share, 2).value == 0.9 and seen == {0.0, 0.9, 1.0}
+    assert clustered_share([0.0] + [1.0] * 9, ["b"] + ["a"] * 9).low == 0.0
 
 
 def test_items_that_all_agree_still_have_an_interval():
@@ -124,5 +122,5 @@ def test_items_that_all_agree_still_have_an_interval():
 
 
 def test_an_undefined_statistic_is_none():
-    assert cluster_bootstrap(lambda w: np.full(len(w), np.nan), [0, 1]) is None
-    assert cluster_bootstrap(mean_of(np.array([])), []) is None
+    assert cluster_bootstrap(lambda drawn: np.full(len(drawn), np.nan), 2) is None
+    assert cluster_bootstrap(lambda drawn: drawn[:, 0], 0) is None

@@ -66,6 +66,17 @@ def test_the_positive_class_is_the_error():
     assert step_figures(bad, "absolute", **QUICK).auroc.value == 0.0
 
 
+def test_reliability_by_hand():
+    """0.1 twice, once rightly so; 0.8 three times, one of these steps is wrong; 0.9 five times, all right."""
+    bins = {each.low: each for each in step_figures(HAND, "given-prefix", **QUICK).bins}
+    assert [(bins[low].steps, bins[low].right.value) for low in (0.1, 0.8, 0.9)] == [
+        (2, pytest.approx(1 / 2)),
+        (3, pytest.approx(2 / 3)),
+        (5, 1.0),
+    ]
+    assert bins[0.9].said == pytest.approx(0.9) and bins[0.9].right.low < 1.0
+
+
 def test_inside_right_answers_only_those_count():
     found = step_figures(HAND, "given-prefix", "right-answers", **QUICK)
     assert (found.trajectories, found.steps) == (4, 8)
