@@ -10,7 +10,7 @@ from itertools import chain, islice, zip_longest
 from meds3core.config.labels import StepLabelConfig
 from meds3core.errors import AppError
 from meds3core.labels.base import HumanLabels, StepJudge, Tally
-from meds3core.labels.prefix import prefix_hashes
+from meds3core.labels.prefix import Prefix
 from meds3core.labels.reading import TreeReading
 from meds3core.types.labels import LabelKind, LabelledTrajectory
 
@@ -105,30 +105,30 @@ class _TreeLabeller:
         self._human = human or {}
         self._values = reading.values if config.source == "backup" else reading.rollout_values
         self._labels: dict[int, tuple[float | None, float]] = {0: (None, 1.0)}
-        self._hashes: dict[int, str] = {}
+        root = Prefix.of(reading.question).then(reading.texts[0])
+        self._prefixes = {0: root}
+        self._hashes = {0: root.hash}
 
     def trajectory(self, leaf: int) -> LabelledTrajectory | None:
         """The trajectory that ends in this node; None where no step has a label."""
         reading = self._reading
         nodes = reading.path(leaf)
-        bodies = reading.bodies(nodes)
-        if leaf not in self._hashes:
-            self._hashes.update(zip(nodes, prefix_hashes(reading.question, bodies), strict=True))
         for step, node in enumerate(nodes):
             if node not in self._labels:
+                self._prefixes[node] = self._prefixes[nodes[step - 1]].then(reading.texts[node])
+                self._hashes[node] = self._prefixes[node].hash
                 self._labels[node] = self._label(step, nodes[:step], node)
-        labels = tuple(self._labels[node][0] for node in nodes)
-        weights = tuple(self._labels[node][1] for node in nodes)
-        if all(label is None for label in labels):
+        labels, weights = zip(*map(self._labels.__getitem__, nodes), strict=True)
+        if labels.count(None) == len(labels):
             self._dropped[UNLABELLED] += 1
             return None
         return LabelledTrajectory(
             question=reading.question,
-            bodies=bodies,
+            bodies=reading.bodies(nodes),
             labels=labels,
-            weights=weights if any(weight != 1.0 for weight in weights) else (),
+            weights=() if weights.count(1.0) == len(weights) else weights,
             nodes=tuple(nodes),
-            prefix_hashes=tuple(self._hashes[node] for node in nodes),
+            prefix_hashes=tuple(map(self._hashes.__getitem__, nodes)),
             correct=bool(reading.verdicts[leaf]),
             origin=reading.origin,
         )

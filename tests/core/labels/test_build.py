@@ -97,7 +97,7 @@ def test_progress_and_cancel():
 def test_prefix_hashes():
     asked = question()
     bodies = [OPENER, "One.", "Two."]
-    assert prefix_hashes(asked, bodies) == [prefix_hash(asked, bodies[:end]) for end in (1, 2, 3)]
+    assert list(prefix_hashes(asked, bodies)) == [prefix_hash(asked, bodies[:end]) for end in (1, 2, 3)]
     assert prefix_hash(asked, bodies) == prefix_hash(asked.without_gold(), tuple(bodies))
     assert prefix_hash(asked.model_copy(update={"id": "other"}), bodies) == prefix_hash(asked, bodies)
     others = [
