@@ -5,14 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from meds3core.config.labels import StepLabelConfig
+from meds3core.config.labels import SftLabelConfig, StepLabelConfig
 from meds3core.errors import ConfigError, UserError
 from meds3core.labels.build import build_labels
 from meds3core.labels.prefix import prefix_hash
 from meds3core.labels.step_labels import step_label
+from meds3core.search.grow import grow
 from meds3core.types.labels import LabelKind
 from meds3core.types.question import Question
 from tests.core.labels.by_hand import question, step, tree
+from tests.core.search.toy import make_question, make_tools, small_config
 from tests.core.trees import factory
 
 FROM_VALUES = (LabelKind.HARD, LabelKind.SOFT, LabelKind.DUAL, LabelKind.DUAL_HARD)
@@ -218,6 +220,16 @@ def test_a_reward_models_scores_never_become_labels():
     assert label_set.records == ()
     assert label_set.counts.dropped == {"trees whose values are a reward model's scores, which are no labels": 1}
     assert build_labels([scored], StepLabelConfig(label="human"), judge=Says(True)).records
+
+
+async def test_a_guided_search_gives_sft_examples_but_no_step_labels():
+    """PRM scores are never used as PRM labels (METHOD.md §2); right and wrong come from the verifier all the same."""
+    by_scorer = [await grow(make_question(n), make_tools(small_config(simulation="scorer"))) for n in range(4)]
+    by_rollouts = [await grow(make_question(n), make_tools(small_config())) for n in range(4)]
+    for config in (StepLabelConfig(both_outcomes=False), StepLabelConfig(label="hard", both_outcomes=False)):
+        assert not build_labels(by_scorer, config).records
+        assert len({record.origin.tree for record in build_labels(by_rollouts, config).steps()}) == 4
+    assert build_labels(by_scorer, SftLabelConfig()).records
 
 
 @given(st.sampled_from(FROM_VALUES), unit, st.none() | unit, st.integers(1, 5), st.floats(0, 3), st.floats(0, 0.99))
