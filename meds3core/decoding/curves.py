@@ -18,7 +18,7 @@ from meds3core.decoding.scores import ScoreSet, require_match
 from meds3core.decoding.strategies import OUTCOME, STRATEGIES, sample_score
 from meds3core.decoding.subsets import Subsets, subsets_of
 from meds3core.errors import ConfigError
-from meds3core.prm import aggregate
+from meds3core.prm.aggregate import AGGREGATORS
 from meds3core.types.question import Question
 from meds3core.types.record import Record
 
@@ -99,9 +99,7 @@ def compute_curves(
     names = _names(samples, prm, orm) if strategies is None else list(strategies)
     known = verdicts(samples)
     cost = _Cost(samples)
-    tables = _score_tables(
-        samples, prm, orm, names, list(aggregate.AGGREGATORS) if aggregators is None else list(aggregators)
-    )
+    tables = _score_tables(samples, prm, orm, names, list(AGGREGATORS) if aggregators is None else list(aggregators))
     points = []
     for n in _sizes(ns, total):
         chosen = subsets_of([row.question.content_hash for row in samples.rows], total, n, subsets, seed)
@@ -173,9 +171,9 @@ def _score_tables(
 ) -> dict[str, list[tuple[str | None, Floats, Floats]]]:
     """By strategy: (aggregator, [Q, N] scores, [Q] scored tokens) for each way to aggregate."""
     aggregators = list(aggregators)
-    unknown = [aggregator for aggregator in aggregators if aggregator not in aggregate.AGGREGATORS]
+    unknown = [aggregator for aggregator in aggregators if aggregator not in AGGREGATORS]
     if unknown:
-        raise ConfigError(f"unknown aggregator {unknown[0]!r}; there are {', '.join(aggregate.AGGREGATORS)}")
+        raise ConfigError(f"unknown aggregator {unknown[0]!r}; there are {', '.join(AGGREGATORS)}")
     nothing: list[tuple[str | None, Floats, Floats]] = [(None, np.zeros(0), np.zeros(len(samples.rows)))]
     by_need: dict[str, list[tuple[str | None, Floats, Floats]]] = {"nothing": nothing}
     for need, scores, ways in (("prm", prm, aggregators), ("orm", orm, [OUTCOME])):

@@ -81,7 +81,7 @@ def voted(known: Verdicts, scores: Floats | None, subsets: Subsets, *, mean: boo
     for start in range(0, questions, chunk):
         part = slice(start, start + chunk)
         groups, answered = known.groups[part], known.answered[part]
-        same = ((groups[:, :, None] == groups[:, None, :]) & answered[:, :, None]).astype(np.float64)  # [q, N, N]
+        same = (groups[:, :, None] == groups[:, None, :]).astype(np.float64)  # [q, N, N]
         masks = subsets.of(part)  # [q or 1, S, N]
         if scores is None:
             support, own = masks @ same, np.zeros(groups.shape)

@@ -7,7 +7,7 @@ from meds3core.decoding.best_of_n import BEST_OF_N, ORM_BEST_OF_N
 from meds3core.decoding.greedy import GREEDY
 from meds3core.decoding.self_consistency import SELF_CONSISTENCY
 from meds3core.decoding.vote import VOTE_MEAN, VOTE_SUM
-from meds3core.prm import aggregate
+from meds3core.prm.aggregate import AGGREGATORS
 
 STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy for strategy in (GREEDY, SELF_CONSISTENCY, BEST_OF_N, VOTE_SUM, VOTE_MEAN, ORM_BEST_OF_N)
@@ -24,4 +24,4 @@ def sample_score(step_scores: Sequence[float], aggregator: str) -> float:
     """
     if not step_scores:
         return 0.0
-    return exact(step_scores[0] if aggregator == OUTCOME else aggregate.AGGREGATORS[aggregator](step_scores))
+    return exact(step_scores[0] if aggregator == OUTCOME else AGGREGATORS[aggregator](step_scores))

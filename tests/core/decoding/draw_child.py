@@ -12,12 +12,12 @@ from meds3core.text.prompts import TEMPLATES
 from tests.core.search.toy import make_question, respond
 
 
-async def draw(folder: Path, count: int, n: int, latency: float = 0.0, engine=None, **options):
+async def draw(folder: Path, count: int, n: int, latency: float = 0.0, engine=None, questions=None, **options):
     async def wait(request):
         await asyncio.sleep(latency * random.random())
 
     return await draw_samples(
-        [make_question(number) for number in range(count)],
+        questions or [make_question(number) for number in range(count)],
         engine or ScriptedEngine(respond, latency=wait if latency else None, shuffle=3),
         TEMPLATES["plain"],
         SampleConfig(n=n, max_tokens=120),

@@ -1,6 +1,7 @@
 """Answering live: samples with early stopping, beam search, tree search; and their answers stored."""
 
 import asyncio
+import threading
 from statistics import mean
 
 import pytest
@@ -139,8 +140,7 @@ class TestSharedScorer:
                     return_exceptions=True,
                 )
 
-        results = run(work())
-        assert [type(result) for result in results] == [type(results[0]), type(results[0]), ContextOverflow]
+        assert [type(result) for result in run(work())] == [Scores, Scores, ContextOverflow]
 
     def test_a_failing_model_fails_those_who_asked_and_nobody_else(self):
         model = ToyModel()
@@ -155,14 +155,25 @@ class TestSharedScorer:
 
         assert len(run(work()).values) == 1
 
-    def test_a_caller_who_gives_up_holds_nobody_up(self):
+    @pytest.mark.parametrize("when", ["waiting", "being scored"])
+    def test_a_caller_who_gives_up_holds_nobody_up(self, when):
+        begun, go_on = threading.Event(), threading.Event()
+
+        class Slow(ToyModel):
+            def score(self, items):
+                begun.set()
+                assert go_on.wait(10)
+                return super().score(items)
+
         async def work():
-            async with SharedScorer(ToyModel()) as scorer:
+            async with SharedScorer(Slow()) as scorer:
                 leaving = asyncio.create_task(scorer.score_trajectory(make_question(1), [OPENER]))
                 staying = asyncio.create_task(scorer.score_trajectory(make_question(2), [OPENER]))
-                await asyncio.sleep(0)
+                await (asyncio.sleep(0) if when == "waiting" else asyncio.to_thread(begun.wait, 10))
                 leaving.cancel()
-                return await staying
+                await asyncio.sleep(0)
+                go_on.set()
+                return await asyncio.wait_for(staying, 10)
 
         assert len(run(work()).values) == 1
 

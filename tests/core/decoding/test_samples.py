@@ -43,6 +43,18 @@ def completion(text, finish="end", **tokens):
     return Completion(text, finish, **({"generated_tokens": 9, "prompt_tokens": 50} | tokens))
 
 
+def cancelled_at(done):
+    """Options for a call that is cancelled when so many questions are done."""
+    token = CancelToken()
+
+    class CancelThen:
+        def emit(self, event):
+            if event.done == done:
+                token.cancel()
+
+    return {"sink": CancelThen(), "cancel": token}
+
+
 class TestOneAnswer:
     def test_the_response_is_cut_into_steps_behind_the_opener(self):
         sample = sample_of(
@@ -145,6 +157,17 @@ class TestFolder:
             assert engine.requests == N * (COUNT - whole[:cut].count(b"\n"))
             assert contents(tmp_path) == undisturbed
 
+    def test_what_a_crash_cut_is_not_glued_to_what_comes_next(self, tmp_path, undisturbed):
+        asyncio.run(draw(tmp_path, 4, N))
+        partial = tmp_path / "samples.partial.jsonl"
+        partial.write_bytes(undisturbed["samples.jsonl"][:-500])
+        (tmp_path / "samples.jsonl").unlink()
+        with pytest.raises(Cancelled):
+            asyncio.run(draw(tmp_path, COUNT + 9, N, concurrency=N, **cancelled_at(COUNT + 3)))
+        assert [json.loads(line)["question"]["id"] for line in partial.read_bytes().splitlines()][-4:] == [
+            f"toy-{COUNT + more}" for more in range(-1, 3)
+        ]
+
     def test_killed_between_the_last_two_renames_it_is_finished_again(self, tmp_path, undisturbed):
         asyncio.run(draw(tmp_path, COUNT, N))
         (tmp_path / "samples.partial.jsonl").write_bytes(undisturbed["samples.jsonl"])
@@ -174,16 +197,24 @@ class TestFolder:
             asyncio.run(draw(tmp_path, COUNT - 1, N))
         assert contents(tmp_path) == undisturbed
 
-    def test_cancelling_keeps_what_is_finished(self, tmp_path, undisturbed):
-        token = CancelToken()
-
-        class CancelAfterTen:
-            def emit(self, event):
-                if event.done == 10:
-                    token.cancel()
-
+    def test_while_it_grows_it_is_not_finished(self, tmp_path, undisturbed):
+        asyncio.run(draw(tmp_path, COUNT, N - 1))
         with pytest.raises(Cancelled):
-            asyncio.run(draw(tmp_path, COUNT, N, concurrency=4, sink=CancelAfterTen(), cancel=token))
+            asyncio.run(draw(tmp_path, COUNT, N, concurrency=4, **cancelled_at(10)))
+        with pytest.raises(ResultFileError, match="not finished"):
+            read_samples(tmp_path)
+        asyncio.run(draw(tmp_path, COUNT, N))
+        assert contents(tmp_path) == undisturbed
+
+    def test_a_changed_question_is_refused(self, tmp_path):
+        asyncio.run(draw(tmp_path, 3, N))
+        questions = [make_question(0), make_question(1).model_copy(update={"text": "changed"}), make_question(2)]
+        with pytest.raises(ConfigError, match="'toy-1' has changed"):
+            asyncio.run(draw(tmp_path, 3, N, questions=questions))
+
+    def test_cancelling_keeps_what_is_finished(self, tmp_path, undisturbed):
+        with pytest.raises(Cancelled):
+            asyncio.run(draw(tmp_path, COUNT, N, concurrency=4, **cancelled_at(10)))
         with pytest.raises(ResultFileError, match="not finished"):
             read_samples(tmp_path)
         engine = ScriptedEngine(respond)

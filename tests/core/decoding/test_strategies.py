@@ -100,7 +100,9 @@ class TestAggregates:
 
 
 drawn = st.lists(
-    st.tuples(st.sampled_from(["A", "B", "C", None]), st.integers(0, 4).map(lambda k: k / 4)), min_size=1, max_size=9
+    st.tuples(st.sampled_from(["A", "B", "C", None]), st.sampled_from([0.0, 0.25, 0.5, 0.75, 0.9375, 1.0])),
+    min_size=1,
+    max_size=9,
 )
 
 
@@ -142,6 +144,8 @@ def test_settled_means_that_no_continuation_changes_the_answer(samples, rest, na
     if not STRATEGIES[name].settled(answers, scores, n):
         return
     before = choose(name, answers, scores).answer
+    for rival in ["A", "B", "C", "D", None]:  # the worst that can come
+        assert choose(name, answers + [rival] * rest, scores + [1.0] * rest).answer == before
     for _ in range(rest):
         answers.append(data.draw(st.sampled_from(["A", "B", "C", "D", None])))
         scores.append(data.draw(st.sampled_from([0.0, 0.5, 1.0])))
