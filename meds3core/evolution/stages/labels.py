@@ -12,6 +12,7 @@ from meds3core.config.labels import LabelConfig, SftLabelConfig
 from meds3core.data.labels import file_source, read_labels, write_labels
 from meds3core.data.trees import read_trees
 from meds3core.decoding.samples import read_samples
+from meds3core.errors import UserError
 from meds3core.evolution.graph import StageKind
 from meds3core.evolution.stage import StageJob
 from meds3core.labels.base import LabelSet, StepJudge
@@ -95,6 +96,11 @@ def control(settings: ControlStage, job: StageJob) -> dict[str, Any]:
         missing += count - len(order)
         right += sum(pool[index].correct is True for index in order)
         drawn += [SftExample(question=questions[content], bodies=pool[index].bodies) for index in order]
+    if not drawn:
+        raise UserError(
+            f"the control has nothing to learn from: of the samples of {len(wanted)} questions none is whole, {cut} "
+            "were cut by the token limit. Raise search.rollout_tokens, or leave the control out (control=never)."
+        )
     dropped = {"samples cut by the token limit": cut, "trajectories that the samples lacked": missing}
     counts = LabelCounts(
         questions=len(wanted), kept=len(drawn), dropped={reason: count for reason, count in dropped.items() if count}

@@ -14,14 +14,15 @@ from meds3core.sandbox.questions import generate
 def small_config(**changes) -> EvolutionConfig:
     content = EVOLUTION_PRESETS["clinic"].model_dump()
     content["engine"]["batch_invariant"] = True
-    content["questions"]["quotas"]["count"] = 8
+    content["questions"]["quotas"]["count"] = 6
     content["search"] |= {"max_nodes": 6, "rollouts": 2, "min_rollouts": 2, "close_below": 2, "rollout_tokens": 96}
     small = {"batch_size": 4, "micro_batch_size": 4, "epochs": 1, "save_every": 1, "log_every": 1}
     for method in ("sft", "dpo", "prm"):
         content[method] |= small
     content["dpo"]["max_steps"] = 2
-    content["evaluation"]["sampled_questions"] = 3
-    content["evaluation"]["sampling"] |= {"n": 3, "max_tokens": 96}
+    content["sft_labels"]["per_question"] = 2
+    content["evaluation"]["sampled_questions"] = 2
+    content["evaluation"]["sampling"] |= {"n": 2, "max_tokens": 96}
     content["evaluation"]["greedy"] |= {"max_tokens": 96}
     content["evaluation"]["figures"] |= {"resamples": 200, "p_resamples": 200}
     return EvolutionConfig.model_validate(content | changes)
@@ -29,7 +30,7 @@ def small_config(**changes) -> EvolutionConfig:
 
 def small_inputs(folder: Path) -> EvolutionInputs:
     folder.mkdir(parents=True, exist_ok=True)
-    for split, count in (("train", 16), ("test", 8)):
+    for split, count in (("train", 12), ("test", 5)):
         path = folder / f"{split}.jsonl"
         if not path.exists():
             write_questions(path, generate(split, count, seed=5))

@@ -118,8 +118,8 @@ def test_the_whole_loop(evolved, inputs):
     result = EvolutionResult.model_validate_json((out / "result.json").read_bytes())
     assert result == loop.result
     assert [stage.name for stage in result.stages] == ["base", "sft-1", "control-1", "sft-2", "dpo-2"]
-    assert all(stage.accuracy.n == 8 and stage.sound is not None for stage in result.stages)
-    assert re.fullmatch(r"base 0\.\d{3} \[.*\] → dpo-2 .*, p .*, 8 questions", result.summary)
+    assert all(stage.accuracy.n == 5 and stage.sound is not None for stage in result.stages)
+    assert re.fullmatch(r"base 0\.\d{3} \[.*\] → dpo-2 .*, p .*, 5 questions", result.summary)
     assert [(one.first, one.second) for one in result.versus] == [("control-1", "sft-1"), ("control-1", "dpo-2")]
     assert set(result.strategies) == {"base", "dpo-2"}
     assert "seconds" not in (out / "result.json").read_text()

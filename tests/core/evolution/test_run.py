@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -273,3 +274,43 @@ def test_two_runs_share_a_store_without_doing_work_twice(tmp_path):
         thread.join()
     assert [result["shared"].figures["sum"] for result in results] == [1, 1]
     assert len((results[0]["shared"].folder / "ticks.txt").read_text()) == 50
+
+
+def test_a_graph_killed_at_ten_random_moments_gives_the_same_results(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from meds3core.evolution.run import run_graph\n"
+        "from tests.core.evolution.test_run import long_diamond\n"
+        "class Sink:\n"
+        "    def emit(self, event):\n"
+        "        print(event.kind, flush=True)\n"
+        "run_graph(long_diamond(), Path(sys.argv[1]), parallel=2, sink=Sink())"
+    )
+    moments = random.Random(1)
+    for _ in range(10):
+        left = moments.randint(1, 30)
+        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "killed")], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        while left and process.stdout.readline():
+            left -= 1
+        assert process.poll() is None, "done before it was killed ten times"
+        process.kill()
+        process.communicate()
+    undisturbed = run_graph(long_diamond(), tmp_path / "undisturbed", parallel=2)
+    resumed = run_graph(long_diamond(), tmp_path / "killed", parallel=2)
+    for name, result in undisturbed.items():
+        for file in ("sum.txt", "ticks.txt"):
+            assert (resumed[name].folder / file).read_text() == (result.folder / file).read_text()
+    assert not list((tmp_path / "killed").glob("*.work"))
+
+
+def long_diamond() -> list[Stage]:
+    settings = {"ticks": 150, "tick_seconds": 0.005}
+    return [Stage(stage.name, ADD, stage.settings.model_copy(update=settings), stage.inputs) for stage in diamond()]
+
+
+def test_planning_and_running_import_nothing_heavy():
+    code = (
+        "import sys, meds3core.evolution.loop, meds3core.evolution.run, meds3core.cli.evolve\n"
+        "print([name for name in ('torch', 'transformers', 'trl', 'vllm', 'datasets') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
