@@ -69,7 +69,7 @@ def save_trained(
         assert lora is not None
         _save_adapter(model, to / ADAPTER if lora.merge else to, start)
         if not lora.merge:
-            carry_files(start.path, to, but=_CONFIGURATIONS)
+            carry_files(start.path, to)
             return
         model = model.merge_and_unload()
     model.to(getattr(torch, start.dtype, torch.float32))

@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 
 import huggingface_hub.constants
 import torch
+from peft.tuners.tuners_utils import NoMatchingPeftModuleError
 from safetensors import SafetensorError
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 from transformers.utils import logging
 
 from meds3core.config.training import TrainConfig
 from meds3core.engines.policy import PolicyFolder
-from meds3core.errors import Cancelled
+from meds3core.errors import Cancelled, ConfigError
 from meds3core.progress import CancelToken, NullSink, ProgressSink
 from meds3core.training.base import StorageError, TrainingResult
 from meds3core.training.batches import Plan, accumulation
@@ -188,7 +189,10 @@ def _train(
         raise Cancelled("Stopped before the first step.")
     device = device_for(job.config)
     set_seed(job.config.seed)
-    trainer = build(Setting(job.config, device, job.plan, work))
+    try:
+        trainer = build(Setting(job.config, device, job.plan, work))
+    except NoMatchingPeftModuleError as error:
+        raise ConfigError(f"lora.target_modules: {error}") from error
     trainer.remove_callback(PrinterCallback)
     last = newest(work, clean=is_main())
     reporter = Reporter(trainer, job.plan, work, job.config.keep_checkpoints, last, metrics, sink, cancel)

@@ -9,7 +9,7 @@ from meds3core.config.training import DpoConfig, SftConfig
 from meds3core.progress import CancelToken, ProgressEvent
 from meds3core.text.steps import OPENER
 from meds3core.types.labels import PairKind, PreferencePair, SftExample
-from meds3core.types.question import Gold, NumberFormat, Question
+from meds3core.types.question import NumberFormat, OpenQuestion
 from tests.core.engines.tiny_llama import save_tokenizer
 
 CONTEXT = 256
@@ -36,12 +36,11 @@ def write_policy(folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
-def make_question(number: int) -> Question:
-    return Question(
+def make_question(number: int) -> OpenQuestion:
+    return OpenQuestion(
         id=f"q{number}",
         text=f"A child of {number} kg is to have {number + 2} mg per kg. How many mg is that?",
         answer_format=NumberFormat(unit="mg"),
-        gold=Gold(value=str(number * (number + 2))),
     )
 
 

@@ -1,0 +1,63 @@
+"""Several processes: the same losses as one, stopping and errors across the process boundary."""
+
+import pytest
+import torch
+
+from meds3core.config.labels import PairLabelConfig, SftLabelConfig
+from meds3core.data.labels import write_labels
+from meds3core.errors import Cancelled, ConfigError
+from meds3core.labels.base import LabelSet
+from meds3core.training.launch import launch
+from meds3core.training.methods import TrainJob, run_job
+from meds3core.types.labels import LabelCounts
+from tests.core.training.tiny import (
+    Remembering,
+    dpo_config,
+    make_examples,
+    make_pairs,
+    sft_config,
+    weights,
+    write_policy,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A policy and a label set of each kind."""
+    folder = tmp_path_factory.mktemp("processes")
+    write_policy(folder / "policy")
+    counts = LabelCounts(trees=8, questions=8, kept=8)
+    examples = tuple(make_examples(8))
+    pairs = tuple(make_pairs(8))
+    write_labels(folder / "sft", LabelSet(SftLabelConfig(), examples, counts))
+    write_labels(folder / "dpo", LabelSet(PairLabelConfig(), pairs, counts))
+    return folder
+
+
+def job(folder, method, out, **changes):
+    config = {"sft": sft_config, "dpo": dpo_config}[method](epochs=3, **changes)
+    return TrainJob(start=folder / "policy", data=folder / method, config=config, out=out)
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo"])
+def test_two_processes_train_like_one(folder, tmp_path, method):
+    one, two, third = Remembering(), Remembering(at=("training-step", 3)), Remembering()
+    run_job(job(folder, method, tmp_path / "one"), sink=one)
+    together = job(folder, method, tmp_path / "two", micro_batch_size=2)
+    with pytest.raises(Cancelled, match="continues from there"):
+        launch(together, 2, sink=two, cancel=two.cancel)
+    assert not (tmp_path / "two").exists()
+    assert two.events[0].data["processes"] == 2
+    launch(together, 2, sink=third)
+    stopped_at = third.events[0].done
+    assert 3 <= stopped_at < 6
+    assert two.losses[:stopped_at] + third.losses == pytest.approx(one.losses, rel=1e-3)
+    for name, tensor in weights(tmp_path / "one").items():
+        torch.testing.assert_close(weights(tmp_path / "two")[name], tensor, atol=2e-4, rtol=1e-3)
+
+
+def test_an_error_of_a_process_arrives_as_itself(folder, tmp_path):
+    with pytest.raises(ConfigError, match=r"batch_size \(4\) must be a multiple of micro_batch_size \(4\) × processes"):
+        launch(job(folder, "sft", tmp_path / "model"), 2)
