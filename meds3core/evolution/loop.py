@@ -65,7 +65,11 @@ class StageLine(Record):
     kind: str
     folder: str = Field(description="In the store")
     seconds: float
+    processor_seconds: float
     figures: dict[str, Any]
+
+
+_LINE = {"kind", "seconds", "processor_seconds", "figures"}
 
 
 class EvolutionCard(Record):
@@ -119,7 +123,7 @@ def evolve(
         store=os.path.relpath(store, out),
         final=graph.final,
         stages=tuple(
-            StageLine(name=name, kind=one.kind, folder=one.folder.name, seconds=one.seconds, figures=one.figures)
+            StageLine(name=name, folder=one.folder.name, **one.model_dump(include=_LINE))
             for name, one in results.items()
         ),
     )

@@ -33,6 +33,7 @@ class StageResult(Record):
     folder: Path
     cached: bool
     seconds: float
+    processor_seconds: float
     figures: dict[str, Any]
 
 
@@ -144,6 +145,7 @@ class _Run:
             folder=finished_folder(self.store, entry.folder),
             cached=cached,
             seconds=record.seconds,
+            processor_seconds=record.processor_seconds,
             figures=record.figures,
         )
         return True

@@ -110,7 +110,7 @@ def run_stage(spec: StageSpec, sink: ProgressSink, cancel: CancelToken) -> Stage
             return found
         work = work_folder(spec.store, spec.folder)
         resumed = any(True for file in work.iterdir() if file.name not in (SPEC, LOG))
-        started = time.monotonic()
+        started, processor = time.monotonic(), time.process_time()
         settings = _load(spec.settings_type).model_validate(spec.settings)
         job = StageJob(spec.name, work, spec.inputs, sink, cancel)
         job.check()
@@ -124,6 +124,7 @@ def run_stage(spec: StageSpec, sink: ProgressSink, cancel: CancelToken) -> Stage
             inputs=spec.input_keys,
             units=spec.units,
             seconds=round(time.monotonic() - started, 3),
+            processor_seconds=round(time.process_time() - processor, 3),
             resumed=resumed,
             libraries=_versions(),
             figures=json.loads(json.dumps(figures, allow_nan=False)),

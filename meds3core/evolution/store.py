@@ -46,6 +46,7 @@ class StageRecord(Record):
     inputs: dict[str, tuple[str, ...]] = Field(description="Keys of what was read")
     units: float = 1.0
     seconds: float = Field(ge=0.0, description="Of the attempt that finished it")
+    processor_seconds: float = Field(default=0.0, ge=0.0, description="Of its own process, all threads")
     resumed: bool = Field(default=False, description="Whether an earlier attempt had begun it")
     libraries: dict[str, str] = Field(default_factory=dict)
     figures: dict[str, Any] = Field(default_factory=dict)

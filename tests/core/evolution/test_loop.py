@@ -148,7 +148,7 @@ def test_the_command_plans_and_finds_what_is_done(evolved, inputs, tmp_path):
     _, out = evolved
     config = small_config()
     given = ["evolve", "--questions", str(inputs.questions), "--held-out", str(inputs.held_out), "--plan"]
-    settings = ["engine", "questions", "search", "sft", "dpo", "prm", "evaluation"]
+    settings = ["engine", "questions", "search", "sft_labels", "sft", "dpo", "prm", "evaluation"]
     changes = [f"{name}={getattr(config, name).model_dump_json()}" for name in settings]
     given += [part for change in changes for part in ("--set", change)]
     done = CliRunner().invoke(app, [*given, "--out", str(out)])
