@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 WIDTH, HEIGHT = 480.0, 300.0
-LEFT, RIGHT, TOP, BOTTOM = 48.0, 12.0, 12.0, 44.0
+LEFT, RIGHT, TOP, BOTTOM = 64.0, 14.0, 12.0, 46.0
 SERIES_COLOURS = 8
 
 
@@ -140,7 +140,8 @@ def line_chart(
             for point in each.points
         )
         path = " ".join(f"{'L' if place else 'M'}{mark.x:g} {mark.y:g}" for place, mark in enumerate(marks))
-        drawn.append(DrawnSeries(each.name, number % SERIES_COLOURS + 1, path, marks, each.shown, each.dashed))
+        dashed = each.dashed or number >= SERIES_COLOURS  # the second time round the colours
+        drawn.append(DrawnSeries(each.name, number % SERIES_COLOURS + 1, path, marks, each.shown, dashed))
     ticks = x_ticks if x_ticks is not None else _ticks(x_low, x_high, x_scale, percent=unit_square)
     return Chart(
         title=title,
@@ -225,9 +226,9 @@ def _share_span(points: Sequence[Point]) -> tuple[float, float]:
 
 
 def _share_ticks(low: float, high: float) -> list[tuple[float, str]]:
-    step = 0.1 if high - low <= 0.65 else 0.2
-    count = round((high - low) / step + 1e-6)
-    return [(low + index * step, f"{100 * (low + index * step):.0f}%") for index in range(int(count) + 1)]
+    tenths = 1 if high - low <= 0.65 else 2
+    first, last = math.ceil(low * 10 - 1e-6), math.floor(high * 10 + 1e-6)
+    return [(tenth / 10, f"{10 * tenth}%") for tenth in range(first + first % tenths, last + 1, tenths)]
 
 
 def _ticks(low: float, high: float, scale: Scale, *, percent: bool) -> list[tuple[float, str]]:

@@ -1,7 +1,7 @@
 // The pages of an evaluation and of a comparison: lines of charts switched on and off, a list of questions, and what
 // was answered to the one that is opened. A question's answers are unpacked when it is opened, never before.
 
-const PAGE = 60;
+const PAGE = 30;
 const list = { shown: [], limit: PAGE };
 const opened = { number: null, turn: 0 };
 
