@@ -1,7 +1,7 @@
 """What every scorer does to a trajectory before it is computed, whatever computes it."""
 
 from meds3core.encoding.trajectory import EncodedTrajectory
-from meds3core.errors import ConfigError, ContextOverflow
+from meds3core.errors import ConfigError, ContextOverflow, PolicyError
 from meds3core.prm.base import ScorerInfo
 from meds3core.prm.card import RewardFolder
 
@@ -22,11 +22,16 @@ def whole(trajectory: EncodedTrajectory) -> EncodedTrajectory:
     return EncodedTrajectory(trajectory.ids, trajectory.prompt_length, trajectory.ends[-1:])
 
 
-def check_length(trajectory: EncodedTrajectory, info: ScorerInfo, what: str) -> None:
-    """Raise `ContextOverflow` when a trajectory does not fit the model."""
-    if len(trajectory.ids) > info.context_length:
-        raise ContextOverflow(
-            f"{what} has {len(trajectory.ids)} tokens; the reward model {info.model} reads {info.context_length}"
+def check_fits(trajectory: EncodedTrajectory, folder: RewardFolder, what: str) -> None:
+    """Raise `ContextOverflow` when a trajectory is too long, `PolicyError` when the model has not all of its tokens."""
+    length, context = len(trajectory.ids), folder.weights.context_length
+    if length > context:
+        raise ContextOverflow(f"{what} has {length} tokens; the reward model {folder.name} reads {context}")
+    if max(trajectory.ids) >= folder.weights.vocabulary:
+        raise PolicyError(
+            f"{folder.tokenizer}: the tokenizer gives token {max(trajectory.ids)}, the weights know "
+            f"{folder.weights.vocabulary}: they belong to different models. A reward model keeps its own tokenizer; "
+            "the policy's may differ."
         )
 
 

@@ -1,7 +1,8 @@
 """Scores of trajectories and trees by a reward model of the transformers library.
 
 One forward pass per batch of trajectories, for all their steps at once: the score of step i is read at its last token.
-Token ids come from `meds3core.encoding.trajectory`, the same as in training, by the reward model's own tokenizer.
+Token ids come from `meds3core.encoding.trajectory`, the same as in training, by the reward model's own tokenizer: texts
+are scored, so the policy that wrote them may have another one.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from meds3core.prm.card import RewardFolder, ScoreHead, inspect_reward_model
 from meds3core.prm.model import load_reward_model, unload
 from meds3core.prm.passes import FlatPass, Pass, TreePass, why_no_forest
 from meds3core.prm.probability import probability
-from meds3core.prm.reading import check_length, refuse_outcome_model, scorer_info, whole
+from meds3core.prm.reading import check_fits, refuse_outcome_model, scorer_info, whole
 from meds3core.prm.tree_paths import TreePaths
 from meds3core.types.tree import Tree
 
@@ -31,6 +32,7 @@ class TransformersScorer:
 
     def __init__(self, folder: RewardFolder, config: ScorerConfig, *, layout: Literal["auto", "flat"] = "auto") -> None:
         model, tokenizer = load_reward_model(folder, device=config.device, dtype=config.dtype)
+        self._folder = folder
         self._info = scorer_info(folder)
         self._head = folder.score_head
         self._alone = config.batch_invariant
@@ -62,7 +64,7 @@ class TransformersScorer:
         encoded = []
         for number, item in enumerate(items):
             trajectory = self._encoder.steps(item.question, item.bodies)
-            check_length(trajectory, self._info, f"trajectory {number}")
+            check_fits(trajectory, self._folder, f"trajectory {number}")
             encoded.append(whole(trajectory) if self._info.kind == "orm" else trajectory)
         return self._run(encoded)
 
@@ -75,7 +77,7 @@ class TransformersScorer:
         refuse_outcome_model(self._info)
         paths = TreePaths(trees, self._encoder)
         for number, trajectory in enumerate(paths.trajectories):
-            check_length(trajectory, self._info, f"path {number}")
+            check_fits(trajectory, self._folder, f"path {number}")
         return paths.by_node([result.values for result in self._run(paths.trajectories)])
 
     def close(self) -> None:

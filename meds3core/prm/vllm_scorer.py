@@ -26,7 +26,7 @@ from meds3core.errors import AppError, ConfigError, EngineError
 from meds3core.prm.base import ScoreItem, ScorerInfo, Scores
 from meds3core.prm.card import RewardFolder, ScoreHead, inspect_reward_model
 from meds3core.prm.probability import probability
-from meds3core.prm.reading import check_length, refuse_outcome_model, scorer_info, whole
+from meds3core.prm.reading import check_fits, refuse_outcome_model, scorer_info, whole
 from meds3core.prm.tree_paths import TreePaths
 from meds3core.types.tree import Tree
 
@@ -44,6 +44,7 @@ class VllmScorer:
             )
         if config.device.startswith("cuda") and current_platform.is_cpu():
             raise ConfigError(f"device is {config.device}, but this vLLM runs on a CPU. Choose auto.")
+        self._folder = folder
         self._info = scorer_info(folder)
         self._head = folder.score_head
         self._encoder = TrajectoryEncoder(AutoTokenizer.from_pretrained(folder.tokenizer, trust_remote_code=False))
@@ -74,7 +75,7 @@ class VllmScorer:
         encoded = []
         for number, item in enumerate(items):
             trajectory = self._encoder.steps(item.question, item.bodies)
-            check_length(trajectory, self._info, f"trajectory {number}")
+            check_fits(trajectory, self._folder, f"trajectory {number}")
             encoded.append(whole(trajectory) if self._info.kind == "orm" else trajectory)
         return self._run(encoded)
 
@@ -87,7 +88,7 @@ class VllmScorer:
         refuse_outcome_model(self._info)
         paths = TreePaths(trees, self._encoder)
         for number, trajectory in enumerate(paths.trajectories):
-            check_length(trajectory, self._info, f"path {number}")
+            check_fits(trajectory, self._folder, f"path {number}")
         return paths.by_node([result.values for result in self._run(paths.trajectories)])
 
     def close(self) -> None:

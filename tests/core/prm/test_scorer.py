@@ -197,6 +197,18 @@ def test_a_model_trained_with_another_prompt_is_refused(tmp_path):
         load_scorer(folder, CPU)
 
 
+def test_a_tokenizer_that_is_not_the_weights_own_is_refused(tmp_path):
+    """Policy and reward model may differ in their tokenizers; a reward model and its own weights may not."""
+    folder = write_prm(tmp_path / "prm")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens([f"word{number}" for number in range(50)])
+    tokenizer.save_pretrained(folder)
+    scorer = load_scorer(folder, CPU)
+    scorer.score(make_items(2))
+    with pytest.raises(PolicyError, match="different models"):
+        scorer.score([ScoreItem(make_question(1), (OPENER, "Then word7 follows."))])
+
+
 def test_a_closed_scorer_says_so(tmp_path):
     scorer = load_scorer(write_prm(tmp_path / "prm"), CPU)
     scorer.close()

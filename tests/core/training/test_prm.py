@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from transformers import TrainingArguments
 
 from meds3core.config.decoding import ScorerConfig
+from meds3core.config.labels import StepLabelConfig
 from meds3core.config.training import LoraSettings, OrmConfig, PrmConfig
+from meds3core.data.labels import write_labels
 from meds3core.encoding.trajectory import EncodedTrajectory, TrajectoryEncoder
 from meds3core.engines.policy import inspect_policy
 from meds3core.errors import Cancelled, ConfigError, PolicyError
+from meds3core.labels.base import LabelSet
 from meds3core.prm.base import ScoreItem
 from meds3core.prm.loading import load_scorer
 from meds3core.prm.model import new_reward_model
@@ -24,12 +27,14 @@ from meds3core.progress import CancelToken, ProgressEvent
 from meds3core.text.steps import OPENER
 from meds3core.training.base import EmptyTrainingSet
 from meds3core.training.batches import plan_batches
+from meds3core.training.launch import launch
+from meds3core.training.methods import TrainJob, run_job
 from meds3core.training.models import load_tokenizer
 from meds3core.training.orm import train_orm
 from meds3core.training.prm import prm_rows, train_prm
 from meds3core.training.reward_batches import RewardRow, flat_batch, plan_packs, tree_batch
 from meds3core.training.reward_trainer import RewardTrainer, step_losses
-from meds3core.types.labels import LabelledTrajectory
+from meds3core.types.labels import LabelCounts, LabelledTrajectory
 from tests.core.prm.tiny import make_question, write_policy, write_prm
 
 CPU = ScorerConfig(device="cpu")
@@ -324,6 +329,45 @@ def test_a_cancelled_run_continues_to_the_same_weights(layout, policy, tmp_path)
     train_prm(policy, trajectories, config.model_copy(update={"log_every": 1}), tmp_path / "whole")
     interrupted, whole = weights_of(tmp_path / "prm"), weights_of(tmp_path / "whole")
     assert all(torch.equal(interrupted[name], whole[name]) for name in whole)
+
+
+def test_recomputed_activations_and_half_precision_train_alike(policy, tmp_path):
+    """Gradient checkpointing changes nothing but memory; bfloat16 products stay near."""
+    trajectories = make_trajectories(20)
+    for name, changes in (
+        ("plain", {}),
+        ("checkpointed", {"gradient_checkpointing": True}),
+        ("half", {"precision": "bfloat16"}),
+    ):
+        train_prm(policy, trajectories, settings_for(epochs=2, **changes), tmp_path / name)
+    plain = weights_of(tmp_path / "plain")
+    for name, tolerance in (("checkpointed", 1e-5), ("half", 0.1)):
+        for key, tensor in weights_of(tmp_path / name).items():
+            torch.testing.assert_close(tensor, plain[key], atol=tolerance, rtol=tolerance)
+
+
+def test_a_model_whose_attention_a_forest_cannot_follow_is_trained_on_flat_rows(tmp_path):
+    start = write_prm(tmp_path / "gemma2", "gemma2", name="start")
+    result = train_prm(start, make_trajectories(20), settings_for(epochs=1, layout="tree"), tmp_path / "prm")
+    assert math.isfinite(result.final_loss)
+    assert load_scorer(tmp_path / "prm", CPU).flat_reason
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("layout", ["flat", "tree"])
+def test_two_processes_train_like_one(layout, policy, tmp_path):
+    """The divisor is the weight of all processes' steps: unequal shares count by their steps, not by process."""
+    records = tuple(make_trajectories(24))
+    write_labels(tmp_path / "labels", LabelSet(StepLabelConfig(), records, LabelCounts(trees=24, kept=24)))
+    config = settings_for(layout=layout, epochs=2, learning_rate=1e-3)
+    job = TrainJob(start=policy, data=tmp_path / "labels", config=config, out=tmp_path / "one")
+    run_job(job)
+    halved = config.model_copy(update={"micro_batch_size": 4})
+    launch(job.model_copy(update={"config": halved, "out": tmp_path / "two"}), 2)
+    one, two = weights_of(tmp_path / "one"), weights_of(tmp_path / "two")
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, atol=2e-4, rtol=1e-3)
 
 
 # --- what cannot be learnt from ------------------------------------------------------------------------------------
