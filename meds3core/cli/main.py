@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from meds3core.cli import labels, prm, questions, sample, sandbox, trees
+from meds3core.cli.evaluate import compare, evaluate
 from meds3core.cli.evolve import evolve
 from meds3core.cli.search import search
 from meds3core.cli.train import train
@@ -33,6 +34,8 @@ app.command()(search)
 app.add_typer(trees.app, name="trees", help="Look at search trees, report on them, convert them.")
 app.add_typer(labels.app, name="labels", help="Make training data from search trees, and look at it.")
 app.command()(train)
+app.command()(evaluate)
+app.command()(compare)
 app.command()(evolve)
 app.add_typer(sample.app, name="sample", help="Draw answers from a policy, and score them with a reward model.")
 app.add_typer(prm.app, name="prm", help="Score search trees with a process reward model.")

@@ -1,9 +1,10 @@
 """How results are computed and judged (METHOD.md §8)."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from meds3core.config.decoding import GREEDY, SampleConfig
 from meds3core.types.record import Record
 
 TransformName = Literal["shuffled-options", "renamed-letters", "distractor", "missing-fact"]
@@ -43,3 +44,24 @@ class ProbeConfig(Record):
     early_answers: bool = Field(default=True, description="Answer at once after 0, 1, 2, … of its own steps")
     corrupted_step: bool = Field(default=True, description="Go on after one step with a wrong number")
     seed: int = Field(default=0, ge=0, lt=2**32)
+
+
+class CollectConfig(Record):
+    """What an evaluation draws from a policy before anything is computed."""
+
+    greedy: SampleConfig = Field(default=GREEDY, description="Of every question")
+    samples: SampleConfig | None = Field(default=SampleConfig(), description="None: greedy answers only")
+    sampled_questions: int | None = Field(default=None, ge=1, description="The first so many; None: all")
+    probes: ProbeConfig | None = Field(default=None, description="Robustness and faithfulness; None: not probed")
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+    @model_validator(mode="after")
+    def _greedy_is_greedy(self) -> Self:
+        if self.greedy.n != 1 or self.greedy.draw.temperature != 0:
+            raise ValueError(
+                f"greedy answers are one a question at temperature 0, not {self.greedy.n} at "
+                f"{self.greedy.draw.temperature}"
+            )
+        if self.samples is not None and self.samples.n > 1 and self.samples.draw.temperature == 0:
+            raise ValueError(f"{self.samples.n} samples at temperature 0 would all be the same: raise the temperature")
+        return self
