@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from meds3core.cli.answer import answer
+from meds3core.cli.prm import HeadOption
 from meds3core.cli.results_progress import ResultsDisplay
 from meds3core.cli.search import BUNDLED, EngineKind, engine_settings
 from meds3core.cli.settings import with_changes
@@ -29,6 +31,7 @@ from meds3core.text.prompts import TEMPLATES
 from meds3core.types.question import Question
 
 app = typer.Typer(invoke_without_command=True)
+app.command()(answer)
 
 
 @app.callback()
@@ -60,10 +63,7 @@ def sample(
     if context.invoked_subcommand is not None:
         return
     if questions is None or policy is None or out is None:
-        missing = [
-            name for name, value in (("questions", questions), ("policy", policy), ("out", out)) if value is None
-        ]
-        raise ConfigError(f"missing: --{', --'.join(missing)} (or a sub-command: meds3 sample --help)")
+        raise ConfigError("sampling needs --questions, --policy and --out (all options: meds3 sample --help)")
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     if greedy and n is not None and n > 1:
         raise ConfigError(f"--greedy draws one answer per question, --n asks for {n}: leave one of them out")
@@ -97,12 +97,13 @@ def score(
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a field of ScorerConfig.")
     ] = None,
     base: Annotated[Path | None, typer.Option(help="Folder of an adapter's base model.")] = None,
+    score_head: HeadOption = None,
 ) -> None:
     """Score every step of every sample with a reward model."""
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     config = with_changes(ScorerConfig(), change or [])
     drawn = read_samples(samples)
-    scorer = load_scorer(prm, config, base=base)
+    scorer = load_scorer(prm, config, base=base, score_head=score_head.value if score_head else None)
     display, cancel = ResultsDisplay(console), CancelToken()
     try:
         with stopped_by_signals(cancel), display:

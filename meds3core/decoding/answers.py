@@ -21,8 +21,11 @@ from meds3core.data.run_folder import (
 )
 from meds3core.decoding.answer import Answer
 from meds3core.decoding.filling import fill
+from meds3core.engines.base import Engine
 from meds3core.errors import ConfigError
+from meds3core.prm.base import ScorerInfo
 from meds3core.progress import CancelToken, ProgressSink
+from meds3core.text.prompts import PromptTemplate
 from meds3core.types.question import OpenQuestion, Question
 from meds3core.types.record import Record
 from meds3core.verify.judge import verifier_for
@@ -121,6 +124,32 @@ async def answer_all(
         cancel=cancel,
     )
     return read_answers(folder)
+
+
+def answer_source(
+    strategy: str,
+    engine: Engine,
+    prompt: PromptTemplate,
+    config: Record,
+    seed: int,
+    *,
+    scorer: ScorerInfo | None = None,
+    aggregator: str | None = None,
+) -> AnswerSource:
+    """What a set is found with; `config` is the strategy's settings."""
+    info = engine.info
+    return AnswerSource(
+        strategy=strategy,
+        policy=info.model,
+        policy_hash=info.model_hash,
+        engine=info.kind,
+        prompt=prompt.label,
+        prompt_hash=prompt.hash,
+        scorer=scorer.model if scorer else "",
+        scorer_hash=scorer.model_hash if scorer else "",
+        config=config.model_dump(mode="json") | ({"aggregator": aggregator} if aggregator else {}),
+        seed=seed,
+    )
 
 
 def read_answers(folder: Path) -> AnswerSet:

@@ -43,7 +43,8 @@ async def answer_by_tree(
     if isinstance(question, Question):
         question = question.without_gold()
     metered, reader = MeteredEngine(engine), MeteredScorer(scorer)
-    tree = await grow(question, SearchTools(metered, verifier_for, prompt, config, seed, reader))
+    tools = SearchTools(metered, verifier_for, prompt, config, seed, reader, scorer.scorer.info.model_hash)
+    tree = await grow(question, tools)
     found = vote_sum(tree)
     has_children = {node.parent for node in tree.nodes}
     leaves = [node for node in tree.nodes if node.answer is not None and node.id not in has_children]
