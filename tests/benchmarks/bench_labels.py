@@ -2,7 +2,8 @@
 
 10,000 synthetic trees of 60 nodes, 38 of them leaves that state an answer, one question each, made one at a time as a
 file would give them. For every kind, in a process of its own: seconds of labelling (the time to make the trees taken
-off; `cpu_seconds` is steadier on a busy machine), peak memory of the process, records kept. `files`: from a tree file to a written label set and back.
+off; `cpu_seconds` is steadier on a busy machine), peak memory of the process, records kept. `files`: from a tree file
+to a written label set and back.
 """
 
 import argparse
