@@ -43,6 +43,9 @@ class TrainingDisplay:
     def emit(self, event: ProgressEvent) -> None:
         """Take an event of `run_training`."""
         done, total = event.done or 0, event.total or 0
+        if event.kind == "training-preparing":
+            self._progress.update(self._task, completed=done, total=total, figures="reference log-probabilities")
+            return
         started, step = data_of(event, TrainingStarted), data_of(event, TrainingStep)
         if started is not None:
             self._first = (time.monotonic(), done)

@@ -25,11 +25,12 @@ from trl import DPOTrainer
 from meds3core.config.training import DpoConfig
 from meds3core.encoding.trajectory import EncodedPair, TrajectoryEncoder
 from meds3core.engines.policy import inspect_policy
-from meds3core.errors import PolicyError
-from meds3core.progress import CancelToken, ProgressSink
+from meds3core.errors import Cancelled, PolicyError
+from meds3core.progress import CancelToken, NullSink, ProgressSink
 from meds3core.training.base import EmptyTrainingSet, TrainingResult
 from meds3core.training.batches import plan_batches
 from meds3core.training.card import data_hash
+from meds3core.training.events import TrainingPreparing, training_event
 from meds3core.training.models import base_card, load_policy, load_tokenizer, lora_config, save_trained
 from meds3core.training.running import Job, Setting, is_main, processes, run_training
 from meds3core.types.labels import PreferencePair
@@ -39,11 +40,25 @@ _METRICS = {"rewards/accuracies": "accuracy", "rewards/margins": "margin", "rewa
 
 
 class PairTrainer(DPOTrainer):  # type: ignore[misc]
-    """TRL's trainer on token ids made by us; `order` is the row of the data set at each position of the run."""
+    """TRL's trainer on token ids made by us; `order` is the row of the data set at each position of the run.
 
-    def __init__(self, *, order: Sequence[int], reference: Path, **arguments: Any) -> None:
+    `reference`: file for the start model's log-probabilities, which are computed when the trainer is made. That may
+    take a third of an epoch: `sink` is told, `cancel` is asked.
+    """
+
+    def __init__(
+        self,
+        *,
+        order: Sequence[int],
+        reference: Path,
+        sink: ProgressSink | None = None,
+        cancel: CancelToken | None = None,
+        **arguments: Any,
+    ) -> None:
         self._order = order
         self._reference = reference
+        self._sink = (sink or NullSink()) if is_main() else NullSink()
+        self._cancel = cancel or CancelToken()
         super().__init__(**arguments)
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any, **__: Any) -> Dataset:
@@ -71,10 +86,14 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         mine = by_length[self.accelerator.process_index :: processes()]
         done: list[tuple[int, float, float]] = []
         for start in range(0, len(mine), batch_size):
+            if self._cancel.cancelled:
+                raise Cancelled("Stopped before the first step, while the reference's log-probabilities were computed.")
             some = mine[start : start + batch_size]
             batch = self._prepare_inputs(self.data_collator([rows[i] for i in some]))
             chosen, rejected = self.compute_ref_log_probs(self.model, batch)
             done.extend(zip(some, chosen.tolist(), rejected.tolist(), strict=True))
+            far = min(len(rows), len(done) * processes())
+            self._sink.emit(training_event(TrainingPreparing(what="reference"), far, len(rows)))
         if processes() > 1:
             done = gather_object(done)
         _, all_chosen, all_rejected = zip(*sorted(done), strict=True)
@@ -128,6 +147,8 @@ def train_dpo(
         return PairTrainer(
             order=plan.order,
             reference=setting.work / REFERENCE,
+            sink=sink,
+            cancel=cancel,
             model=load_policy(policy, setting.device.weights),
             args=setting.arguments(DpoArguments, **own),
             train_dataset=data,

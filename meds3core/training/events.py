@@ -1,6 +1,6 @@
 """What a training run reports, typed; light, so that a terminal or a job row can read it without torch.
 
-Every event is a `ProgressEvent` with `done` and `total` in optimiser steps and one of these records as its data.
+Every event is a `ProgressEvent` with one of these records as its data; `done` and `total` are optimiser steps.
 """
 
 from typing import TypeVar
@@ -9,6 +9,15 @@ from pydantic import Field
 
 from meds3core.progress import ProgressEvent
 from meds3core.types.record import Record
+
+
+class TrainingPreparing(Record):
+    """Kind `training-preparing`: what comes before the first step and takes long; `done` and `total` count examples.
+
+    `what`: `reference`, the start model's log-probabilities of the pairs (DPO).
+    """
+
+    what: str
 
 
 class TrainingStarted(Record):
@@ -57,6 +66,7 @@ class TrainingFinished(Record):
 
 
 _KINDS: dict[type[Record], str] = {
+    TrainingPreparing: "training-preparing",
     TrainingStarted: "training-started",
     TrainingStep: "training-step",
     CheckpointSaved: "checkpoint",

@@ -5,6 +5,7 @@ transformers' own: nothing here stands between them and their loops but one call
 """
 
 import errno
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -168,7 +169,10 @@ def run_training(
     if result is None:
         out.parent.mkdir(parents=True, exist_ok=True)
         with claimed(out, manifest) if is_main() else nullcontext(work_folder(out)) as work, _surroundings(job.config):
-            result = _train(job, build, save, work, manifest, card or {}, metrics or {}, sink, cancel)
+            try:
+                result = _train(job, build, save, work, manifest, card or {}, metrics or {}, sink, cancel)
+            finally:
+                _release()
     if is_main():
         shutil.rmtree(work_folder(out), ignore_errors=True)
     return result
@@ -193,6 +197,8 @@ def _train(
         trainer = build(Setting(job.config, device, job.plan, work))
     except NoMatchingPeftModuleError as error:
         raise ConfigError(f"lora.target_modules: {error}") from error
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        raise ConfigError("Sharded training (FSDP, DeepSpeed) is not supported: every process holds the whole model")
     trainer.remove_callback(PrinterCallback)
     last = newest(work, clean=is_main())
     reporter = Reporter(trainer, job.plan, work, job.config.keep_checkpoints, last, metrics, sink, cancel)
@@ -235,6 +241,13 @@ def _train(
     finished = TrainingFinished(final_loss=reporter.final_loss, tokens=reporter.tokens, seconds=seconds)
     sink.emit(training_event(finished, steps, steps))
     return TrainingResult(model=job.out.absolute(), seconds=seconds, **result)
+
+
+def _release() -> None:
+    """Give a GPU's memory back: trainer and callbacks hold one another, so nothing frees itself."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _module(trainer: Trainer) -> torch.nn.Module:

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from meds3core.encoding.trajectory import TrajectoryEncoder
 from meds3core.engines.policy import inspect_policy
-from meds3core.errors import PolicyError
+from meds3core.errors import Cancelled, PolicyError
 from meds3core.training.base import EmptyTrainingSet
 from meds3core.training.batches import plan_batches
 from meds3core.training.dpo import train_dpo
@@ -128,6 +128,15 @@ def test_the_same_seed_gives_the_same_weights(policy, tmp_path):
     for name in ("one", "two"):
         train_dpo(policy, make_pairs(8), dpo_config(), tmp_path / name / "model")
     assert same_weights(tmp_path / "one" / "model", tmp_path / "two" / "model")
+
+
+def test_computing_the_reference_reports_itself_and_can_be_stopped(policy, tmp_path):
+    sink = Remembering(at=("training-preparing", 4))
+    with pytest.raises(Cancelled):
+        train_dpo(policy, make_pairs(8), dpo_config(), tmp_path / "model", sink=sink, cancel=sink.cancel)
+    assert [(event.kind, event.done, event.total) for event in sink.events] == [("training-preparing", 4, 8)]
+    assert not (tmp_path / "model").exists()
+    train_dpo(policy, make_pairs(8), dpo_config(), tmp_path / "model")
 
 
 # --- no early stop -------------------------------------------------------------------------------------------------

@@ -41,11 +41,16 @@ def job(folder, method, out, **changes):
     return TrainJob(start=folder / "policy", data=folder / method, config=config, out=out)
 
 
-@pytest.mark.parametrize("method", ["sft", "dpo"])
-def test_two_processes_train_like_one(folder, tmp_path, method):
+def same_training(first, second):
+    return all(
+        torch.allclose(weights(second)[name], tensor, atol=2e-4, rtol=1e-3) for name, tensor in weights(first).items()
+    )
+
+
+def test_two_processes_train_like_one_also_when_stopped_and_continued(folder, tmp_path):
     one, two, third = Remembering(), Remembering(at=("training-step", 3)), Remembering()
-    run_job(job(folder, method, tmp_path / "one"), sink=one)
-    together = job(folder, method, tmp_path / "two", micro_batch_size=2)
+    run_job(job(folder, "sft", tmp_path / "one"), sink=one)
+    together = job(folder, "sft", tmp_path / "two", micro_batch_size=2)
     with pytest.raises(Cancelled, match="continues from there"):
         launch(together, 2, sink=two, cancel=two.cancel)
     assert not (tmp_path / "two").exists()
@@ -54,8 +59,15 @@ def test_two_processes_train_like_one(folder, tmp_path, method):
     stopped_at = third.events[0].done
     assert 3 <= stopped_at < 6
     assert two.losses[:stopped_at] + third.losses == pytest.approx(one.losses, rel=1e-3)
-    for name, tensor in weights(tmp_path / "one").items():
-        torch.testing.assert_close(weights(tmp_path / "two")[name], tensor, atol=2e-4, rtol=1e-3)
+    assert same_training(tmp_path / "one", tmp_path / "two")
+
+
+def test_two_processes_share_the_work_of_the_reference(folder, tmp_path):
+    one, two = Remembering(), Remembering()
+    run_job(job(folder, "dpo", tmp_path / "one"), sink=one)
+    launch(job(folder, "dpo", tmp_path / "two", micro_batch_size=2), 2, sink=two)
+    assert two.losses == pytest.approx(one.losses, rel=1e-3)
+    assert same_training(tmp_path / "one", tmp_path / "two")
 
 
 def test_an_error_of_a_process_arrives_as_itself(folder, tmp_path):

@@ -92,6 +92,25 @@ def test_equal_batches_give_the_same_losses_however_they_are_accumulated(policy,
     assert sink.losses == pytest.approx(trained[2].losses, rel=1e-4)
 
 
+def test_recomputing_activations_changes_no_loss(policy, trained, tmp_path):
+    sink = Remembering()
+    train_sft(policy, make_examples(8), sft_config(gradient_checkpointing=True), tmp_path / "model", sink=sink)
+    assert sink.losses == pytest.approx(trained[2].losses, rel=1e-5)
+
+
+@pytest.mark.parametrize("lora", [None, {"rank": 4, "alpha": 8}])
+def test_products_in_bfloat16_leave_what_is_trained_in_float32(policy, trained, tmp_path, lora):
+    """A rate of 1e-6 moves no bfloat16 weight, so only products are computed in that type."""
+    sink = Remembering()
+    config = sft_config(precision="bfloat16", lora=lora, learning_rate=1e-6)
+    train_sft(policy, make_examples(8), config, tmp_path / "model", sink=sink)
+    assert sink.events[0].data["precision"] == "bfloat16"
+    assert sink.losses[0] == pytest.approx(trained[2].losses[0], rel=2e-2)
+    assert inspect_policy(tmp_path / "model").dtype == "float32"
+    before, after = weights(policy), weights(tmp_path / "model")
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
 # --- what moves and what repeats -----------------------------------------------------------------------------------
 
 

@@ -1,0 +1,226 @@
+"""Training through our code against the plain library loop: TRL's trainer with nothing around it, on the same tensors.
+
+    python -m tests.benchmarks.bench_training [--examples 512] [--repeats 5] [--threads 1]
+
+Both see the same token ids in the same order in the same batches, with the same settings; ours adds progress events,
+the check for divergence, cancelling and resuming. Timed is the loop, from its first batch to the report of its last
+step (loading before and saving after it are left out on both sides). The two run in turn, the first of each pair changes,
+and the ratio is the median over pairs. Prints one JSON line; wanted: at least 0.97.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+import torch
+from datasets import Dataset
+from transformers import PrinterCallback, Trainer
+from trl import DPOConfig as DpoArguments
+from trl import SFTConfig as SftArguments
+from trl import SFTTrainer
+
+from meds3core.config.training import DpoConfig, SftConfig, TrainConfig
+from meds3core.encoding.trajectory import TrajectoryEncoder
+from meds3core.engines.policy import inspect_policy
+from meds3core.progress import ProgressEvent
+from meds3core.sandbox.bundled import policy_folder
+from meds3core.sandbox.questions import case_of, generate
+from meds3core.sandbox.writing import write
+from meds3core.training.batches import Plan, plan_batches
+from meds3core.training.dpo import PairTrainer, train_dpo
+from meds3core.training.models import load_policy, load_tokenizer
+from meds3core.training.sft import sft_rows, train_sft
+from meds3core.types.labels import PairKind, PreferencePair, SftExample
+
+WANTED = 0.97
+
+
+class Stopwatch:
+    """A sink that takes the times of the loop's first and last reports."""
+
+    def __init__(self) -> None:
+        self.begin = self.end = (0.0, 0.0)
+
+    def emit(self, event: ProgressEvent) -> None:
+        if event.kind == "training-started":
+            self.begin = _now()
+        elif event.kind == "training-step":
+            self.end = _now()
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def sft_examples(count: int) -> list[SftExample]:
+    rng = Random(0)
+    return [
+        SftExample(question=question.without_gold(), bodies=tuple(write(case_of(question), rng).bodies))
+        for question in generate("train", count, 0)
+    ]
+
+
+def preference_pairs(count: int) -> list[PreferencePair]:
+    """Two ways of going on after step 0, as the clinic writes them."""
+    rng = Random(0)
+    made = []
+    for question in generate("train", count, 0):
+        first, second = (tuple(write(case_of(question), rng).bodies) for _ in range(2))
+        made.append(
+            PreferencePair(
+                kind=PairKind.FINISH,
+                question=question.without_gold(),
+                prefix=first[:1],
+                chosen=first[1:],
+                rejected=second[1:],
+                chosen_finished=True,
+                rejected_finished=True,
+                margin=1.0,
+            )
+        )
+    return made
+
+
+def plain_arguments(kind: Any, config: TrainConfig, plan: Plan, folder: Path, **own: Any) -> Any:
+    """What somebody would write who uses the library alone."""
+    return kind(
+        output_dir=str(folder),
+        max_steps=plan.steps,
+        per_device_train_batch_size=config.micro_batch_size,
+        gradient_accumulation_steps=config.batch_size // config.micro_batch_size,
+        train_sampling_strategy="sequential",
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.schedule,
+        max_grad_norm=config.clip_norm,
+        bf16=False,
+        use_cpu=not torch.cuda.is_available(),
+        gradient_checkpointing=False,
+        seed=config.seed,
+        save_strategy="no",
+        logging_steps=config.log_every,
+        max_length=None,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        disable_tqdm=True,
+        report_to="none",
+        **own,
+    )
+
+
+def timed(trainer: Trainer) -> tuple[float, float]:
+    trainer.remove_callback(PrinterCallback)
+    begin = _now()
+    trainer.train()
+    end = _now()
+    return end[0] - begin[0], end[1] - begin[1]
+
+
+def sft(count: int, threads: int) -> tuple[int, Any, Any]:
+    config = SftConfig(learning_rate=1e-4, batch_size=32, micro_batch_size=32, max_length=1024, threads=threads)
+    policy = inspect_policy(policy_folder())
+    tokenizer = load_tokenizer(policy)
+    examples = sft_examples(count)
+    rows = sft_rows(TrajectoryEncoder(tokenizer), examples, config.max_length)
+    plan = plan_batches([len(row.input_ids) for row in rows], config)
+    columns = {"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]}
+    data = Dataset.from_dict(columns).select(plan.order)
+
+    def ours(folder: Path) -> tuple[float, float]:
+        watch = Stopwatch()
+        train_sft(policy.path, examples, config, folder / "model", sink=watch)
+        return watch.end[0] - watch.begin[0], watch.end[1] - watch.begin[1]
+
+    def library(folder: Path) -> tuple[float, float]:
+        own = {"dataset_kwargs": {"skip_prepare_dataset": True}}
+        return timed(
+            SFTTrainer(
+                model=load_policy(policy, torch.float32),
+                args=plain_arguments(SftArguments, config, plan, folder, **own),
+                train_dataset=data,
+                processing_class=tokenizer,
+            )
+        )
+
+    return plan.tokens[-1], ours, library
+
+
+def dpo(count: int, threads: int) -> tuple[int, Any, Any]:
+    config = DpoConfig(learning_rate=1e-5, batch_size=32, micro_batch_size=32, max_length=1024, threads=threads)
+    policy = inspect_policy(policy_folder())
+    tokenizer = load_tokenizer(policy)
+    pairs = preference_pairs(count)
+    rows = [TrajectoryEncoder(tokenizer).pair(pair) for pair in pairs]
+    plan = plan_batches([2 * len(row.prompt) + len(row.chosen) + len(row.rejected) for row in rows], config)
+    data = Dataset.from_dict(
+        {
+            "prompt_ids": [row.prompt for row in rows],
+            "chosen_ids": [row.chosen for row in rows],
+            "rejected_ids": [row.rejected for row in rows],
+        }
+    )
+
+    def ours(folder: Path) -> tuple[float, float]:
+        watch = Stopwatch()
+        train_dpo(policy.path, pairs, config, folder / "model", sink=watch)
+        return watch.end[0] - watch.begin[0], watch.end[1] - watch.begin[1]
+
+    def library(folder: Path) -> tuple[float, float]:
+        # TRL cannot take ids without the subclass; its loop and its loss are TRL's own.
+        trainer = PairTrainer(
+            order=plan.order,
+            reference=folder / "reference.safetensors",
+            model=load_policy(policy, torch.float32),
+            args=plain_arguments(DpoArguments, config, plan, folder, beta=config.beta, precompute_ref_log_probs=True),
+            train_dataset=data,
+            processing_class=tokenizer,
+        )
+        return timed(trainer)
+
+    return plan.tokens[-1], ours, library
+
+
+def compare(tokens: int, ours: Any, library: Any, repeats: int) -> dict[str, Any]:
+    times: dict[str, list[tuple[float, float]]] = {"ours": [], "library": []}
+    sides = {"ours": ours, "library": library}
+    for repeat in range(repeats + 1):
+        for name in sorted(sides, reverse=bool(repeat % 2)):
+            with tempfile.TemporaryDirectory() as folder:
+                taken = sides[name](Path(folder))
+            if repeat:  # the first pair warms up
+                times[name].append(taken)
+    pairs = list(zip(times["ours"], times["library"], strict=True))
+    return {
+        "tokens": tokens,
+        "tokens_per_s": {name: round(tokens / min(wall for wall, _ in taken)) for name, taken in times.items()},
+        "tokens_per_processor_s": {
+            name: round(tokens / min(busy for _, busy in taken)) for name, taken in times.items()
+        },
+        "ratio": round(statistics.median(theirs[0] / mine[0] for mine, theirs in pairs), 3),
+        "ratio_of_processor_time": round(statistics.median(theirs[1] / mine[1] for mine, theirs in pairs), 3),
+        "wanted": WANTED,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--examples", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    figures = {
+        method.__name__: compare(*method(options.examples, options.threads), options.repeats) for method in (sft, dpo)
+    }
+    print(json.dumps({"benchmark": "training", "threads": options.threads, **figures}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
