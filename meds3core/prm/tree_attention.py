@@ -79,7 +79,9 @@ def tree_layout(row: Preorder, width: int, *, windows: bool = False) -> TreeLayo
     queries = np.minimum(np.arange(len(paths) * width), count - 1).reshape(len(paths), width, 1)
     own_keys = keys[:, None, :]
     seen = (own_keys <= queries) & (queries < row.stops[own_keys]) & valid[:, None, :]
-    distance = torch.from_numpy(row.positions[queries] - row.positions[own_keys]) if windows else None
+    distance = (
+        torch.from_numpy((row.positions[queries] - row.positions[own_keys]).astype(np.int32)) if windows else None
+    )
     return TreeLayout(torch.from_numpy(keys), torch.from_numpy(seen), distance)
 
 

@@ -47,6 +47,7 @@ class VllmScorer:
         self._folder = folder
         self._info = scorer_info(folder)
         self._head = folder.score_head
+        self._alone = config.batch_invariant
         self._encoder = TrajectoryEncoder(AutoTokenizer.from_pretrained(folder.tokenizer, trust_remote_code=False))
         try:
             self._llm: Any = LLM(**_arguments(folder, config))
@@ -104,13 +105,9 @@ class VllmScorer:
             raise AppError("this scorer is closed")
         if not trajectories:
             return []
+        groups = [[trajectory] for trajectory in trajectories] if self._alone else [trajectories]
         try:
-            outputs = self._llm.encode(
-                [TokensPrompt(prompt_token_ids=list(trajectory.ids)) for trajectory in trajectories],
-                pooling_params=PoolingParams(task="token_classify", use_activation=False),
-                pooling_task="token_classify",
-                use_tqdm=False,
-            )
+            outputs = [output for group in groups for output in self._encode(group)]
         except Exception as error:
             raise EngineError(f"vLLM failed while scoring ({type(error).__name__}): {error}") from error
         scores = []
@@ -119,6 +116,15 @@ class VllmScorer:
             values = probability(logits, self._head).tolist()
             scores.append(Scores(tuple(values), len(trajectory.ids) - int(output.num_cached_tokens or 0)))
         return scores
+
+    def _encode(self, trajectories: Sequence[EncodedTrajectory]) -> Sequence[Any]:
+        outputs: Sequence[Any] = self._llm.encode(
+            [TokensPrompt(prompt_token_ids=list(trajectory.ids)) for trajectory in trajectories],
+            pooling_params=PoolingParams(task="token_classify", use_activation=False),
+            pooling_task="token_classify",
+            use_tqdm=False,
+        )
+        return outputs
 
 
 def _arguments(folder: RewardFolder, config: ScorerConfig) -> dict[str, Any]:
