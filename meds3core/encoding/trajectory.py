@@ -12,7 +12,7 @@ from typing import Any
 from meds3core.engines.base import Prompt
 from meds3core.engines.rendering import PromptEncoder
 from meds3core.text.prompts import TEMPLATES, answer_form
-from meds3core.text.steps import render_step
+from meds3core.text.steps import SEPARATOR, render_step
 from meds3core.types.labels import PreferencePair, SftExample
 from meds3core.types.question import OpenQuestion
 
@@ -94,7 +94,7 @@ class TrajectoryEncoder:
         for number, body in enumerate(bodies, first):
             last = finished and number == first + len(bodies) - 1
             text = render_step(number, body)
-            ids.extend(self._encoder.encode_piece(text.rstrip("\n") if last else text))
+            ids.extend(self._encoder.encode_piece(text.removesuffix(SEPARATOR) if last else text))
         return (*ids, *self.end_of_turn) if finished else tuple(ids)
 
 
