@@ -52,7 +52,7 @@ class EvaluationPlan(Record):
 
 
 class EvolutionConfig(Record):
-    """The loop (METHOD.md §2–§5, §8). Defaults are the published values; seeds inside the parts are not used."""
+    """The loop (METHOD.md §2–§5, §8). Defaults are the published values; the trainings' own seeds are not used."""
 
     iterations: int = Field(default=2, ge=1, le=20)
     seed: int = Field(default=0, ge=0, lt=2**20, description="Search, training and sampling derive theirs from it")

@@ -93,7 +93,7 @@ class Nursery:
         """Whether everything is imported. Raises `OSError` when the nursery has died."""
         self._listen(block=False)
         if self._dead:
-            raise OSError(f"the process that stages start from has died (exit code {self._process.wait()})")
+            raise OSError(f"the process that stages start from has died: exit code {self._process.wait()}")
         return self._ready
 
     def start(self, spec: Path, log: int, pipe: int) -> StageProcess:
@@ -102,7 +102,7 @@ class Nursery:
         while not self._started and not self._dead:
             self._listen(block=True)
         if not self._started:
-            raise OSError(f"the process that stages start from has died (exit code {self._process.wait()})")
+            raise OSError(f"the process that stages start from has died: exit code {self._process.wait()}")
         return _Forked(self, self._started.pop())
 
     def exit_code(self, pid: int) -> int | None:

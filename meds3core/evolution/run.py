@@ -159,7 +159,7 @@ class _Run:
         self.sink.emit(ProgressEvent(kind="graph-planned", done=len(self.results), total=len(rows), data=data))
 
     def _start_ready(self) -> None:
-        if self.nursery is not None and not self.nursery.ready:
+        if not self._can_start():
             return
         for name in sorted(self.planned, key=lambda name: (-self.priority[name], name)):
             if len(self.running) >= self.parallel:
@@ -171,6 +171,12 @@ class _Run:
                 continue  # the same work under another name
             if entry.stage.parents() <= self.results.keys() and not self._look_up(entry, cached=True):
                 self._start(entry)
+
+    def _can_start(self) -> bool:
+        try:
+            return self.nursery is None or self.nursery.ready
+        except OSError as error:
+            raise StageFailed(str(error)) from None
 
     def _start(self, entry: PlannedStage) -> None:
         work = work_folder(self.store, entry.folder)
@@ -222,7 +228,7 @@ class _Run:
 
     def _listen(self) -> None:
         if not self.selector.get_map():
-            waits = self.running or (self.nursery is not None and not self.nursery.ready)
+            waits = self.running or not self._can_start()
             time.sleep(_LOOK_SECONDS if waits else 0)
             return
         for key, _ in self.selector.select(timeout=_LOOK_SECONDS):

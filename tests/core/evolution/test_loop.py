@@ -14,10 +14,13 @@ from typer.testing import CliRunner
 from meds3core.cli.main import app
 from meds3core.config.training import CLINIC
 from meds3core.data.labels import read_card
+from meds3core.data.trees import read_trees
 from meds3core.errors import ConfigError
-from meds3core.evolution.graph import Stage, StageRef, plan
+from meds3core.evolution.graph import External, Stage, StageRef, plan
 from meds3core.evolution.loop import EvolutionCard, evolution_graph
+from meds3core.evolution.run import StageRefused, run_graph
 from meds3core.evolution.stages.report import EvolutionResult
+from meds3core.evolution.stages.search import SEARCH, SearchStage
 from meds3core.evolution.store import read_record
 from tests.core.evolution.small import run, small_config, small_inputs
 
@@ -133,6 +136,29 @@ def test_the_whole_loop(evolved, inputs):
     card = EvolutionCard.model_validate_json((out / "evolution.json").read_bytes())
     assert {stage.name for stage in card.stages} == set(loop.stages)
     assert len(set(result.policy_hashes.values())) == 5, "a training moved nothing"
+
+
+@pytest.mark.slow
+def test_a_guided_search_uses_and_names_its_reward_model(evolved, inputs, tmp_path):
+    loop, _ = evolved
+    search = small_config().search.model_copy(update={"simulation": "scorer"})
+    stages = [
+        Stage(
+            name,
+            SEARCH,
+            SearchStage(search=search, engine=small_config().engine, limit=2),
+            {"questions": External(inputs.questions), "policy": External(loop.final_policy), "prm": External(prm)},
+        )
+        for name, prm in (("one", loop.prm), ("other", loop.stages["sft-1"].folder / "sft-1"))
+    ]
+    folder = run_graph(stages[:1], tmp_path)["one"].folder
+    manifest = json.loads((folder / "search.json").read_text())
+    assert manifest["scorer"]["model"] == "prm-2"
+    trees = list(read_trees(folder / "trees.jsonl"))
+    valued = [node.rollout_value for tree in trees for node in tree.nodes[1:] if node.rollout_value is not None]
+    assert valued and not any(node.outcomes for tree in trees for node in tree.nodes)
+    with pytest.raises(StageRefused, match="stage other"):
+        run_graph(stages[1:], tmp_path)
 
 
 @pytest.mark.slow
