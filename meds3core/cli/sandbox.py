@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from meds3core.cli.study import study
 from meds3core.errors import QuestionFileError
 from meds3core.sandbox.bundled import policy_folder
 from meds3core.sandbox.checker import judge_response
@@ -17,6 +18,7 @@ from meds3core.types.record import Record
 from meds3core.verify.judge import judge
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(study)
 
 
 class Split(StrEnum):
