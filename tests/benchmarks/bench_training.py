@@ -4,7 +4,7 @@
 
 Both see the same token ids in the same order in the same batches, with the same settings; ours adds progress events,
 the check for divergence, cancelling and resuming. Timed is the loop, from its first batch to the report of its last
-step (loading before and saving after it are left out on both sides). The two run in turn, the first of each pair changes,
+step (loading before and saving after it are left out on both sides). The two run in turn, either first by turns,
 and the ratio is the median over pairs. Prints one JSON line; wanted: at least 0.97.
 """
 
