@@ -14,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -100,10 +101,8 @@ class RunFolder:
 
     def open(self, *, retry_failed: bool = False) -> None:
         """Claim the folder and read what an earlier call left in it. Raises `ConfigError` when it is another run's."""
-        try:
+        with _told_to_the_user(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{self.folder}: cannot be made ({error.strerror})") from error
         found = self._check_manifest()
         partial, lines = self.folder / self.form.partial, self.folder / self.form.lines
         if not retry_failed:
@@ -139,13 +138,14 @@ class RunFolder:
         """Put a result on disk; `line` is JSON without a line end."""
         assert self._partial is not None
         data = (line + "\n").encode()
-        start = self._partial.seek(0, os.SEEK_END)
-        self._partial.write(data)
-        # A killed process loses nothing that was flushed; only a power cut needs more, and at most a second is lost.
-        self._partial.flush()
-        if time.monotonic() - self._synced > 1.0:
-            os.fsync(self._partial.fileno())
-            self._synced = time.monotonic()
+        with _told_to_the_user(self.folder):
+            start = self._partial.seek(0, os.SEEK_END)
+            self._partial.write(data)
+            # A killed process loses nothing that was flushed; only a power cut needs more: at most a second is lost.
+            self._partial.flush()
+            if time.monotonic() - self._synced > 1.0:
+                os.fsync(self._partial.fileno())
+                self._synced = time.monotonic()
         self._done[position] = (start, len(data))
 
     def keep_failure(self, position: int, failure: QuestionFailure) -> None:
@@ -159,7 +159,7 @@ class RunFolder:
             return
         digest = hashlib.blake2b(digest_size=16)
         temporary = self.folder / (self.form.lines + ".tmp")
-        with temporary.open("wb") as target:
+        with _told_to_the_user(self.folder), temporary.open("wb") as target:
             for position in sorted(self._done):
                 start, length = self._done[position]
                 self._partial.seek(start)
@@ -176,7 +176,8 @@ class RunFolder:
     def close(self) -> None:
         """Close the partial file."""
         if self._partial is not None:
-            self._partial.close()
+            with suppress(OSError):  # a full disk was told about when it was written to
+                self._partial.close()
 
     def _check_manifest(self) -> dict[str, Any]:
         path = self.folder / self.form.manifest
@@ -195,7 +196,8 @@ class RunFolder:
             raise ConfigError(f"{path} is damaged: give another --out folder") from None
         differences = [
             f"{name} there {there!r}, here {here!r}"
-            for name, there, here in self._differs(found)
+            # Hashes last: what differs is mostly named itself.
+            for name, there, here in sorted(self._differs(found), key=lambda found: found[0].endswith("_hash"))
             if not (name in self.form.may_grow and isinstance(there, int) and here > there)
         ]
         if differences:
@@ -297,16 +299,25 @@ def write_atomically(path: Path, text: str) -> None:
     """Replace a file as a whole."""
     # One temporary name, unlike data.write.atomic_text's: what a killed call left behind, the next one writes over.
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    with _told_to_the_user(path), temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
 
 
+@contextmanager
+def _told_to_the_user(path: Path) -> Iterator[None]:
+    """A full disk or a folder without permission is the user's to mend; what is on disk stays usable."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); mend it and give the command again") from error
+
+
 def _copy(source: Path, target: Path) -> None:
     temporary = target.with_name(target.name + ".tmp")
-    with source.open("rb") as reader, temporary.open("wb") as writer:
+    with _told_to_the_user(target), source.open("rb") as reader, temporary.open("wb") as writer:
         while block := reader.read(1 << 20):
             writer.write(block)
     temporary.replace(target)

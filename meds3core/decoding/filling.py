@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from meds3core.data.run_folder import QuestionFailure, RunFolder
 from meds3core.errors import Cancelled
 from meds3core.progress import CancelToken, NullSink, ProgressEvent, ProgressSink
-from meds3core.search.forest import TreeFailure, forest
+from meds3core.search.forest import forest
 from meds3core.types.question import OpenQuestion, Question
 
 Result = TypeVar("Result")
@@ -48,8 +48,8 @@ async def fill(
             async for outcome in outcomes:
                 position, result = missing[outcome.position], outcome.result
                 figures = {}
-                if isinstance(result, TreeFailure):
-                    store.keep_failure(position, QuestionFailure(**result.model_dump()))
+                if isinstance(result, QuestionFailure):
+                    store.keep_failure(position, result)
                 else:
                     store.keep(position, line_of(result))
                     figures = figures_of(result)

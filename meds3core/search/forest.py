@@ -9,21 +9,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from meds3core.data.run_folder import QuestionFailure
 from meds3core.errors import Cancelled, Meds3Error
 from meds3core.types.question import OpenQuestion, Question
-from meds3core.types.record import Record
 
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
 
-class TreeFailure(Record):
-    """A question whose tree could not be grown, or whose other work failed. `reason` holds no question text."""
-
-    id: str
-    code: str
-    reason: str
+TreeFailure = QuestionFailure
+"""A question whose tree could not be grown, or whose other work failed."""
 
 
 @dataclass(frozen=True, slots=True)

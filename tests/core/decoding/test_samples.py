@@ -246,6 +246,25 @@ class TestFolder:
         with pytest.raises(ResultFileError, match="changed since it was written"):
             read_samples(tmp_path)
 
+    def test_a_full_disk_is_told_and_nothing_is_lost(self, tmp_path, undisturbed):
+        """A limit on the size of files stands for the full disk."""
+        code = f"""
+import asyncio, resource
+from pathlib import Path
+from tests.core.decoding.draw_child import draw
+resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))
+try:
+    asyncio.run(draw(Path({str(tmp_path)!r}), {COUNT}, {N}))
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+        said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        assert said.startswith("UserError") and "cannot be written" in said
+        engine = ScriptedEngine(respond)
+        asyncio.run(draw(tmp_path, COUNT, N, engine=engine))
+        assert 0 < engine.requests < COUNT * N
+        assert contents(tmp_path) == undisturbed
+
     def test_a_folder_of_something_else_is_refused(self, tmp_path):
         (tmp_path / "samples.jsonl").write_text("mine\n")
         with pytest.raises(ConfigError, match=r"no samples\.json"):

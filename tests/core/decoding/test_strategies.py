@@ -1,7 +1,7 @@
 """Every strategy as a pure choice: hand-worked votes, tie rules, what never wins."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meds3core.decoding.base import exact
@@ -94,6 +94,7 @@ class TestAggregates:
     def test_what_did_not_fit_the_reward_model_counts_nothing(self, aggregator):
         assert sample_score((), aggregator) == 0.0
 
+    @settings(deadline=None)
     @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.sampled_from(sorted(AGGREGATORS)))
     def test_a_score_stays_in_its_range(self, scores, aggregator):
         assert 0.0 <= sample_score(scores, aggregator) <= 1.0
@@ -106,6 +107,7 @@ drawn = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(drawn, st.sampled_from(VOTES), st.randoms(use_true_random=False))
 def test_the_order_of_samples_matters_only_for_ties(samples, name, random):
     """Distinct support decides alone; shuffled samples then give the same answer."""
@@ -122,6 +124,7 @@ def test_the_order_of_samples_matters_only_for_ties(samples, name, random):
     assert after.answer == before.answer
 
 
+@settings(deadline=None)
 @given(drawn, st.sampled_from(VOTES), st.randoms(use_true_random=False))
 def test_the_order_in_which_a_subset_is_given_never_matters(samples, name, random):
     answers, scores = zip(*samples, strict=True)
@@ -130,6 +133,7 @@ def test_the_order_in_which_a_subset_is_given_never_matters(samples, name, rando
     assert choose(name, answers, scores, order) == choose(name, answers, scores)
 
 
+@settings(deadline=None)
 @given(drawn, st.sampled_from(VOTES))
 def test_samples_without_an_answer_change_nothing(samples, name):
     answers, scores = zip(*samples, strict=True)
@@ -137,6 +141,7 @@ def test_samples_without_an_answer_change_nothing(samples, name):
     assert choose(name, answers, scores).answer == choose(name, answers, scores, some).answer
 
 
+@settings(deadline=None)
 @given(drawn, st.integers(0, 4), st.sampled_from(sorted(STRATEGIES)), st.data())
 def test_settled_means_that_no_continuation_changes_the_answer(samples, rest, name, data):
     answers, scores = map(list, zip(*samples, strict=True))
@@ -152,6 +157,7 @@ def test_settled_means_that_no_continuation_changes_the_answer(samples, rest, na
     assert choose(name, answers, scores).answer == before
 
 
+@settings(deadline=None)
 @given(drawn, st.integers(1, 3), st.sampled_from(["self-consistency", "vote-sum"]))
 def test_not_settled_means_that_some_continuation_changes_it(samples, rest, name):
     """The bound is exact: it never draws a sample that cannot matter."""
