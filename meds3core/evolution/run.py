@@ -22,6 +22,7 @@ from meds3core.types.record import Record
 
 GRACE_SECONDS = 30.0
 _LOOK_SECONDS = 0.05
+_MOMENT_SECONDS, _MOMENT_SHARE = 10.0, 0.1
 
 
 class StageResult(Record):
@@ -55,7 +56,7 @@ class _Running:
     log: Path
     buffer: bytes = b""
     failure: dict[str, Any] = field(default_factory=dict)
-    end: float = 0.0
+    begun: float = field(default_factory=time.monotonic)
 
 
 def run_graph(
@@ -102,9 +103,9 @@ class _Run:
         self._make_store()
         for entry in self.planned.values():
             self._look_up(entry, cached=True)
-        expected = estimate(self.planned, set(self.results), self.store)
-        self.priority = longest_remaining(self.planned, expected)
-        self._announce(expected)
+        self.expected = estimate(self.planned, set(self.results), self.store)
+        self.priority = longest_remaining(self.planned, self.expected)
+        self._announce(self.expected)
         try:
             self._open_nursery()
             while len(self.results) < len(self.planned):
@@ -169,8 +170,30 @@ class _Run:
                 continue
             if any(one.stage.key == entry.key for one in self.running.values()):
                 continue  # the same work under another name
-            if entry.stage.parents() <= self.results.keys() and not self._look_up(entry, cached=True):
+            if (
+                entry.stage.parents() <= self.results.keys()
+                and not self._worth_waiting(name)
+                and not self._look_up(entry, cached=True)
+            ):
                 self._start(entry)
+
+    def _worth_waiting(self, name: str) -> bool:
+        """Whether the last free place is better kept: more urgent stages will be ready in a moment, more of them than
+        places that the stages before them then leave. Two searches that wait for their questions are such."""
+        if not self.running or len(self.running) < self.parallel - 1:
+            return False
+        moment = min(_MOMENT_SECONDS, _MOMENT_SHARE * self.expected[name])
+        ending = {one for one, running in self.running.items() if abs(self._left(one, running)) < moment}
+        unfinished = {
+            other: entry.stage.parents() - self.results.keys()
+            for other, entry in self.planned.items()
+            if other not in self.results and other not in self.running and self.priority[other] > self.priority[name]
+        }
+        soon = {other: parents for other, parents in unfinished.items() if parents and parents <= ending}
+        return len(soon) > len({parent for parents in soon.values() for parent in parents})
+
+    def _left(self, name: str, running: _Running) -> float:
+        return self.expected[name] - (time.monotonic() - running.begun)
 
     def _can_start(self) -> bool:
         try:

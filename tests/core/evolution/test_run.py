@@ -127,6 +127,23 @@ def test_the_longest_chain_goes_first(tmp_path):
     assert heard.started() == ["chain-1", "aside", "chain-2", "chain-3"]
 
 
+def test_a_long_stage_aside_does_not_take_the_place_of_two_urgent_ones(tmp_path):
+    halves = {"from": StageRef("first", "sum.txt")}
+    stages = [
+        Stage("first", ADD, AddStage(plus=1, ticks=20), units=2),
+        Stage("half-1", ADD, AddStage(plus=2), halves, units=90),
+        Stage("half-2", ADD, AddStage(plus=3), halves, units=90),
+        Stage("aside", ADD, AddStage(plus=4), units=60),
+    ]
+    heard = Heard()
+    run_graph(stages, tmp_path, parallel=2, sink=heard)
+    assert heard.started() == ["first", "half-1", "half-2", "aside"]
+    chain = [stages[0], stages[1], stages[3]]
+    heard = Heard()
+    run_graph(chain, tmp_path / "chain", parallel=2, sink=heard)
+    assert heard.started() == ["first", "aside", "half-1"], "a place stayed empty though the chain needs but one"
+
+
 @pytest.mark.parametrize("gpu", [False, True], ids=["forked", "from-scratch"])
 @pytest.mark.parametrize(
     ("fault", "error", "words"),
