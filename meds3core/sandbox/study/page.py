@@ -8,6 +8,7 @@ from pathlib import Path
 
 from meds3core.data.write import atomic_text
 from meds3core.evaluation.paired import SeedDifferences
+from meds3core.evolution.processes import gpu_present
 from meds3core.report.wording import NOTHING, percent, plain, points
 from meds3core.sandbox.study.conclusions import (
     best_words,
@@ -70,10 +71,11 @@ def _head(result: StudyResult, today: date) -> str:
             f"\n\n**{'One seed' if len(seeds) == 1 else 'Two seeds'} only:** intervals tell how other questions would "
             "change the figures, not how another search and training would."
         )
+    gpu = " and a GPU" if gpu_present() else ", without a GPU"
     return f"""# Results: what the loop is worth on the synthetic clinic
 
-Written by `meds3 sandbox study` (`make results`) on {today.isoformat()}, on {_cores()} cores, without a GPU or any
-download. Every sentence that concludes something is chosen by rule from the intervals beside it.{warning}
+Written by `meds3 sandbox study` (`make results`) on {today.isoformat()}, on {_cores()} cores{gpu}.
+Every sentence that concludes something is chosen by rule from the intervals beside it.{warning}
 
 {config.held_out:,} held-out questions, the same for everything; {count} of the whole loop: training questions, search,
 training and sampling differ. {config.validation:,} other questions of the test space, none with the parameters of a
@@ -196,7 +198,7 @@ def _labels(result: StudyResult) -> str:
         "Intervals are not widened for the number of kinds compared."
     )
     for study in studies:
-        runs = f"all {study.runs} seeds" if study.runs > 1 else "the first seed"
+        runs = f"{study.runs} seeds" if study.runs > 1 else "the first seed"
         which = "The best ones" if study is result.kept else "All kinds"
         text += f"\n\n### {which}, on {runs}, {study.questions:,} questions\n\n"
         text += f"- {best_words(study.selection)}\n- {best_words(study.finding)}\n- {claim_words(study)}\n\n"
