@@ -35,4 +35,4 @@ class TrainingResult(Record):
     left_out: int = Field(default=0, description="Examples longer than max_length")
     tokens: int = Field(description="Seen in all epochs, padding not counted")
     seconds: float
-    final_loss: float
+    final_loss: float = Field(description="Of the last step's batch; the curve stands in training.jsonl")

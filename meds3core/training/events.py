@@ -35,7 +35,7 @@ class TrainingStarted(Record):
 
 
 class TrainingStep(Record):
-    """Kind `training-step`, every `log_every` steps, after the first and after the last.
+    """Kind `training-step`, every `log_every` steps, after the first, at checkpoints and after the last two.
 
     `loss` is the mean since the last such event. `metrics` is what the method adds: `accuracy` (share of pairs
     ordered right) and `margin` (difference of the implicit rewards) for DPO, `reward` and `length` for GRPO.

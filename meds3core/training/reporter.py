@@ -58,7 +58,7 @@ class Reporter(TrainerCallback):
 
     @property
     def final_loss(self) -> float:
-        """The last loss that was logged."""
+        """The loss of the last step."""
         losses = [entry["loss"] for entry in self.trainer.state.log_history if "loss" in entry]
         return float(losses[-1]) if losses else math.nan
 
@@ -98,8 +98,9 @@ class Reporter(TrainerCallback):
             self.tokens = self.plan.tokens[state.global_step - 1]
         if state.global_step < state.max_steps and self._asked_to_stop(args):
             control.should_save = control.should_training_stop = self.stopped = True
-        if control.should_save or state.global_step == state.max_steps:
-            # Averages begin anew at a checkpoint, so a resumed run logs what an uninterrupted one logs.
+        if control.should_save or state.global_step >= state.max_steps - 1:
+            # Averages begin anew at a checkpoint, so a resumed run logs what an uninterrupted one logs; and the last
+            # one is of the last step alone, wherever a run was stopped.
             control.should_log = True
         self.writing = f"the checkpoint of step {state.global_step}" if control.should_save else None
         return control

@@ -66,6 +66,28 @@ def test_cancelling_saves_and_the_same_call_continues(policy, undisturbed, tmp_p
     assert second.losses == undisturbed[1].losses[at:]
 
 
+@pytest.mark.parametrize("at", [2, 7, 9])
+def test_what_is_recorded_does_not_tell_where_a_run_was_stopped(policy, tmp_path, at):
+    """Losses are logged as means over several steps; a stop falls amid them."""
+
+    class AfterSomeSteps(CancelToken):
+        asked = 0
+
+        @property
+        def cancelled(self):
+            """Asked before the first step and after each."""
+            self.asked += 1
+            return self.asked == at + 1
+
+    config = sft_config(save_every=100, log_every=4, epochs=5)
+    whole = train_sft(policy, make_examples(8), config, tmp_path / "whole" / "model")
+    with pytest.raises(Cancelled, match=f"step {at} of 10"):
+        train_sft(policy, make_examples(8), config, tmp_path / "model", cancel=AfterSomeSteps())
+    again = train_sft(policy, make_examples(8), config, tmp_path / "model")
+    assert again.final_loss == whole.final_loss
+    assert inspect_policy(tmp_path / "model").hash == inspect_policy(tmp_path / "whole" / "model").hash
+
+
 def test_a_run_cancelled_before_its_first_step_leaves_nothing_half_done(policy, tmp_path):
     cancel = CancelToken()
     cancel.cancel()
