@@ -121,7 +121,7 @@ def test_attention_that_a_tree_cannot_follow_falls_back_to_flat(tmp_path):
 
 
 def test_rotary_frequencies_that_follow_the_longest_row_get_rows_of_their_own(tmp_path):
-    scorer = TransformersScorer.load(write_prm(tmp_path / "dynamic", "dynamic"), CPU)
+    scorer = TransformersScorer.load(write_prm(tmp_path / "longrope", "longrope"), CPU)
     assert "frequencies" in scorer.flat_reason
     items = make_items(8)
     for item, scores in zip(items, scorer.score(items), strict=True):

@@ -41,16 +41,17 @@ CLASSES = {
     "qwen2": (Qwen2ForTokenClassification, Qwen2Config, {"num_key_value_heads": 2}),
     "mistral": (MistralForTokenClassification, MistralConfig, {"num_key_value_heads": 2, "sliding_window": 24}),
     "gemma2": (Gemma2ForTokenClassification, Gemma2Config, {"num_key_value_heads": 2, "attn_logit_softcapping": 20.0}),
-    "dynamic": (
+    "longrope": (
         LlamaForTokenClassification,
         LlamaConfig,
         {
             "num_key_value_heads": 4,
             "rope_parameters": {
-                "rope_type": "dynamic",
-                "factor": 2.0,
+                "rope_type": "longrope",
+                "short_factor": [1.0] * 8,
+                "long_factor": [4.0] * 8,
                 "rope_theta": 10000.0,
-                "original_max_position_embeddings": 64,
+                "original_max_position_embeddings": 150,
             },
         },
     ),
