@@ -109,7 +109,7 @@ def pair(first: Basis, second: Basis, *, shared: bool = False) -> Pairing:
     elif not shared and (pairing.only_first or pairing.only_second):
         reasons.append(
             f"the question sets differ ({pairing.only_first} only in the first, {pairing.only_second} only in the "
-            f"second, {len(pairing.pairs)} shared): ask for the shared ones, or evaluate both on one file"
+            f"second, {len(pairing.pairs)} shared): ask for the shared ones (--shared), or evaluate both on one file"
         )
     if reasons:
         raise NotComparable("these results cannot be compared: " + "; ".join(reasons))
