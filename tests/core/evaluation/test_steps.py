@@ -4,6 +4,7 @@ import pytest
 
 from meds3core.errors import UserError
 from meds3core.evaluation.judging import ClinicJudge, LabelJudge, StepTruth
+from meds3core.evaluation.labelled import labelled_figures, score_labelled
 from meds3core.evaluation.steps import (
     FlagThresholds,
     JudgedTrajectory,
@@ -12,9 +13,11 @@ from meds3core.evaluation.steps import (
     policy_steps,
     step_figures,
 )
+from meds3core.prm.base import Scores
 from meds3core.text.steps import OPENER
 from meds3core.types.labels import LabelledTrajectory
 from meds3core.types.samples import QuestionScores
+from tests.core.decoding.factory import ToyModel
 from tests.core.evaluation.builders import clinic_rows, informed_scores, number_question, row_of, sample_of
 
 QUICK = {"resamples": 200}
@@ -188,3 +191,38 @@ def test_scores_that_do_not_fit_are_refused():
 def test_thresholds_are_stated():
     found = step_figures(HAND, "absolute", thresholds=FlagThresholds(steps=0.35, first_error=0.25), **QUICK)
     assert found.flag_below == 0.35 and found.first_error.flag_below == 0.25
+
+
+def labelled(number, labels, correct=False, question=None):
+    return LabelledTrajectory(
+        question=(question or number_question(f"q{number}")).without_gold(),
+        bodies=(OPENER, *(f"Step {place} of {number}." for place in range(len(labels)))),
+        labels=(None, *labels),
+        correct=correct,
+    )
+
+
+def test_a_labelled_set_needs_no_policy():
+    """A scorer that reads the labels off the texts finds every error; what is too long is left out."""
+    wrong = {"Step 1 of 0.", "Step 0 of 1."}
+
+    class Scorer(ToyModel):
+        def _score(self, item):
+            values = tuple(0.1 if body in wrong else 0.9 for body in item.bodies)
+            return Scores(values, len(values))
+
+    trajectories = [
+        labelled(0, (1.0, 0.0, None)),
+        labelled(1, (0.2,)),
+        labelled(2, (1.0, 1.0), True),
+        labelled(3, (1.0,) * 5),
+    ]
+    scorer = Scorer(longest=5)
+    judged = score_labelled(trajectories, scorer)
+    assert len(judged) == 3 and [t.right_answer for t in judged] == [False, False, True]
+    everything, right = labelled_figures(judged, resamples=400)
+    assert (everything.steps, everything.unjudged, everything.auroc.value) == (5, 1, 1.0)
+    assert (everything.first_error.located.value, everything.first_error.passed.value) == (1.0, 1.0)
+    assert right.steps == 2 and right.auroc is None
+    with pytest.raises(UserError, match="process reward model"):
+        score_labelled(trajectories, ToyModel("orm"))

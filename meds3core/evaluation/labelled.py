@@ -1,0 +1,64 @@
+"""A reward model against labelled steps (ProcessBench, PRM800K, people's own): no policy, no samples, no rule."""
+
+from collections.abc import Iterable, Sequence
+
+from meds3core.errors import ContextOverflow, UserError
+from meds3core.evaluation.intervals import LEVEL, RESAMPLES
+from meds3core.evaluation.judging import LabelJudge
+from meds3core.evaluation.steps import FlagThresholds, JudgedTrajectory, Scope, StepFigures, step_figures
+from meds3core.prm.base import ScoreItem, TrajectoryScorer
+from meds3core.types.labels import LabelledTrajectory
+
+_AT_ONCE = 64
+_SCOPES: tuple[Scope, ...] = ("all", "right-answers")
+
+
+def score_labelled(
+    trajectories: Sequence[LabelledTrajectory], scorer: TrajectoryScorer, *, threshold: float = 0.5
+) -> list[JudgedTrajectory]:
+    """Every labelled trajectory with its scores and truths; what is too long for the model is left out.
+
+    A label of at least `threshold` calls its step right. Raises `UserError` for an outcome reward model.
+    """
+    if scorer.info.kind != "prm":
+        raise UserError(f"{scorer.info.model} gives one score a trajectory: steps need a process reward model")
+    judge = LabelJudge(trajectories, threshold)
+    found = []
+    for start in range(0, len(trajectories), _AT_ONCE):
+        block = trajectories[start : start + _AT_ONCE]
+        for trajectory, scores in zip(block, _score(block, scorer), strict=True):
+            truths = judge.judge(trajectory.question, trajectory.bodies)
+            if scores and truths is not None:
+                question = trajectory.question.content_hash
+                found.append(JudgedTrajectory(question, scores[1:], truths[1:], trajectory.correct))
+    return found
+
+
+def labelled_figures(
+    judged: Sequence[JudgedTrajectory],
+    thresholds: FlagThresholds | None = None,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[StepFigures, ...]:
+    """Over all trajectories, and over those whose final answer is right. Labels say whether a step adds an error."""
+    return tuple(
+        step_figures(judged, "given-prefix", scope, thresholds, level=level, resamples=resamples, seed=seed)
+        for scope in _SCOPES
+    )
+
+
+def _score(block: Sequence[LabelledTrajectory], scorer: TrajectoryScorer) -> Iterable[tuple[float, ...]]:
+    items = [ScoreItem(trajectory.question, trajectory.bodies) for trajectory in block]
+    try:
+        return [scores.values for scores in scorer.score(items)]
+    except ContextOverflow:
+        return [_one(item, scorer) for item in items]
+
+
+def _one(item: ScoreItem, scorer: TrajectoryScorer) -> tuple[float, ...]:
+    try:
+        return scorer.score([item])[0].values
+    except ContextOverflow:
+        return ()
