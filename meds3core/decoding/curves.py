@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from meds3core.decoding.expectation import Floats, Verdicts, any_of, best_of, verdicts, voted
 from meds3core.decoding.samples import SampleSet
 from meds3core.decoding.scores import ScoreSet, require_match
+from meds3core.decoding.spending import Spending
 from meds3core.decoding.strategies import OUTCOME, STRATEGIES, sample_score
 from meds3core.decoding.subsets import Subsets, subsets_of
 from meds3core.errors import ConfigError
@@ -98,7 +99,8 @@ def compute_curves(
     total = samples.source.n
     names = _names(samples, prm, orm) if strategies is None else list(strategies)
     known = verdicts(samples)
-    cost = _Cost(samples)
+    spending = Spending(samples)
+    sets: dict[str, ScoreSet | None] = {"nothing": None, "prm": prm, "orm": orm}
     tables = _score_tables(samples, prm, orm, names, list(AGGREGATORS) if aggregators is None else list(aggregators))
     points = []
     for n in _sizes(ns, total):
@@ -107,7 +109,9 @@ def compute_curves(
         for name in names:
             if name == "greedy" and n > 1:
                 continue
-            for aggregator, scores, tokens in tables[name]:
+            read = sets["nothing" if name == PASS else STRATEGIES[name].needs]
+            scored_tokens = spending.scored(read, n) if read is not None else np.zeros(len(samples.rows))
+            for aggregator, scores in tables[name]:
                 correct, exact = _correct(name, known, scores, chosen, n)
                 points.append(
                     CurvePoint(
@@ -117,9 +121,9 @@ def compute_curves(
                         exact=exact,
                         correct=_tuple(correct),
                         no_answer=_tuple(no_answer if name != "greedy" else ~known.answered[:, 0]),
-                        generated_tokens=_tuple(cost.generated * n),
-                        prompt_tokens=_tuple(cost.first_prompt + cost.later_prompt * (n - 1)),
-                        scored_tokens=_tuple(tokens * n / total),
+                        generated_tokens=_tuple(spending.generated(n)),
+                        prompt_tokens=_tuple(spending.prompts(n)),
+                        scored_tokens=_tuple(scored_tokens),
                     )
                 )
     return Curves(
@@ -149,37 +153,19 @@ def _correct(name: str, known: Verdicts, scores: Floats, subsets: Subsets, n: in
             return voted(known, scores, subsets, mean=name == "vote-mean"), subsets.exact
 
 
-class _Cost:
-    """Tokens per question and sample. The prompt is computed for the first sample; the others find it in the cache.
-
-    So `first_prompt` is the dearest sample's prompt, `later_prompt` the mean of the rest: without a cache these are
-    the same, and any engine in between is met at n = 1 and n = N.
-    """
-
-    def __init__(self, samples: SampleSet) -> None:
-        rows, total = samples.rows, samples.source.n
-        prompts = np.array([[sample.prompt_tokens for sample in row.samples] for row in rows], float)
-        prompts = prompts.reshape(len(rows), total)
-        generated = np.array([[sample.generated_tokens for sample in row.samples] for row in rows], float)
-        self.generated: Floats = generated.reshape(len(rows), total).mean(axis=1)
-        self.first_prompt: Floats = prompts.max(axis=1)
-        self.later_prompt: Floats = (prompts.sum(axis=1) - self.first_prompt) / max(total - 1, 1)
-
-
 def _score_tables(
     samples: SampleSet, prm: ScoreSet | None, orm: ScoreSet | None, names: Sequence[str], aggregators: Iterable[str]
-) -> dict[str, list[tuple[str | None, Floats, Floats]]]:
-    """By strategy: (aggregator, [Q, N] scores, [Q] scored tokens) for each way to aggregate."""
+) -> dict[str, list[tuple[str | None, Floats]]]:
+    """By strategy: (aggregator, [Q, N] scores) for each way to aggregate."""
     aggregators = list(aggregators)
     unknown = [aggregator for aggregator in aggregators if aggregator not in AGGREGATORS]
     if unknown:
         raise ConfigError(f"unknown aggregator {unknown[0]!r}; there are {', '.join(AGGREGATORS)}")
-    nothing: list[tuple[str | None, Floats, Floats]] = [(None, np.zeros(0), np.zeros(len(samples.rows)))]
-    by_need: dict[str, list[tuple[str | None, Floats, Floats]]] = {"nothing": nothing}
+    nothing: list[tuple[str | None, Floats]] = [(None, np.zeros(0))]
+    by_need: dict[str, list[tuple[str | None, Floats]]] = {"nothing": nothing}
     for need, scores, ways in (("prm", prm, aggregators), ("orm", orm, [OUTCOME])):
         if scores is not None:
-            tokens = np.array([row.scored_tokens for row in scores.rows], float)
-            by_need[need] = [(way, _score_table(samples, scores, way), tokens) for way in ways]
+            by_need[need] = [(way, _score_table(samples, scores, way)) for way in ways]
     tables = {}
     for name in names:
         if name != PASS and name not in STRATEGIES:

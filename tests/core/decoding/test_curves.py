@@ -15,6 +15,7 @@ from meds3core.decoding.equal_tokens import at_equal_tokens
 from meds3core.decoding.strategies import OUTCOME, STRATEGIES, sample_score
 from meds3core.errors import ConfigError
 from meds3core.prm.aggregate import AGGREGATORS
+from meds3core.text.steps import OPENER
 from tests.core.decoding.factory import RIGHT, sample_set, score_set
 
 answers = st.sampled_from([RIGHT, "1 mg", "2 mg", None])
@@ -140,17 +141,37 @@ def test_cost_counts_a_cached_prompt_once():
     assert majority.scored_tokens == (0.0,), "a majority reads no scores"
 
 
+@pytest.mark.parametrize("shares", [True, False])
+def test_a_reward_model_that_shares_beginnings_saves_less_on_few_samples(shares):
+    """Four samples that say the same: computed once, n of them cost what all cost; computed one by one, n / 4."""
+    samples = sample_set([[RIGHT] * 4])
+    row = samples.rows[0]
+    same = row.samples[0].model_copy(update={"bodies": (OPENER, "The answer is 6 mg."), "generated_tokens": 10})
+    samples = replace(samples, rows=(row.model_copy(update={"samples": (same,) * 4}),))
+    signs = len(row.question.text) + len(f"Step 0: {OPENER}\n\n"), len("Step 1: The answer is 6 mg.\n\n")
+    tokens_per_sign = 10 / signs[1]
+    once = round(sum(signs) * tokens_per_sign)
+    prm = score_set(samples, [[0.5] * 4])
+    rows = (prm.rows[0].model_copy(update={"scored_tokens": once if shares else 4 * once}),)
+    curves = compute_curves(samples, prm=replace(prm, rows=rows), ns=[1, 2, 4], aggregators=["last"])
+    costs = [curves.point("vote-sum", n, "last").scored_tokens[0] for n in (1, 2, 4)]
+    assert costs == pytest.approx([once] * 3 if shares else [once, 2 * once, 4 * once], rel=0.01)
+
+
 def test_equal_tokens_uses_as_many_samples_as_the_budget_pays_for():
     samples = sample_set([[RIGHT, "1 mg", None, RIGHT]])
     prm = score_set(samples, [[0.5, 0.9, 0.1, 0.5]])
     options = {"prm": prm, "aggregator": "last"}
     assert at_equal_tokens(samples, 3 * 111.5, "vote-sum", **options).n == 3
+    assert at_equal_tokens(samples, 3 * 111.5, "vote-sum", **options).affordable == pytest.approx(3)
     assert at_equal_tokens(samples, 3 * 111.5 - 1, "vote-sum", **options).n == 2
     rich = at_equal_tokens(samples, 9999, "best-of-n", **options)
-    assert rich.n == 4 and rich.affordable > 4
+    assert rich.n == 4 and rich.affordable > 5
     poor = at_equal_tokens(samples, 5, "best-of-n", **options)
     assert poor.n == 1 and poor.affordable < 1
     assert at_equal_tokens(samples, 3 * 111.5, "self-consistency").n == 4, "it pays for no scores"
+    with pytest.raises(ConfigError, match="needs an aggregator"):
+        at_equal_tokens(samples, 3 * 111.5, "vote-sum", prm=prm)
 
 
 def test_greedy_is_a_set_drawn_at_temperature_0_and_nothing_else():
