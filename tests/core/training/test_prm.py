@@ -157,7 +157,7 @@ def test_a_forest_gives_the_loss_and_the_gradients_of_flat_rows(kind, loss, tmp_
         model.zero_grad()
         value = trainer.compute_loss(model, flat_batch(rows) if layout == "flat" else tree_batch(rows))
         value.backward()
-        found[layout] = (float(value), {name: p.grad.clone() for name, p in model.named_parameters()})
+        found[layout] = (value.item(), {name: p.grad.clone() for name, p in model.named_parameters()})
     assert found["tree"][0] == pytest.approx(found["flat"][0], rel=1e-6)
     for name, gradient in found["flat"][1].items():
         error = (found["tree"][1][name] - gradient).norm() / gradient.norm()
