@@ -21,8 +21,8 @@ Booleans = npt.NDArray[np.bool_]
 LEVEL = 0.95
 RESAMPLES = 2000
 """Of intervals. P-values want more (`paired.RESAMPLES`)."""
-_CELLS = 4_000_000
-"""Weights held at once: 32 MB."""
+_CELLS = 400_000
+"""Weights held at once: few enough to stay in a core's cache."""
 
 Method = Literal["wilson", "bootstrap", "cluster-bootstrap", "paired-bootstrap"]
 

@@ -54,18 +54,18 @@ def average_precision(scores: Floats, positive: Booleans, clusters: Integers) ->
     """Area under the precision-recall curve as a sum of steps, without interpolation. NaN without positives."""
     order = np.argsort(-scores, kind="stable")
     owners, signs, ranked = clusters[order], positive[order].astype(float), scores[order]
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(ranked)) + 1]).astype(np.int64)
-    tied = len(starts) < len(scores)
+    ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # of runs of equal scores
+    tied = len(ends) < len(ranked)
 
     def statistic(drawn: Floats) -> Floats:
         weights = drawn[:, owners]
-        found = weights * signs
+        found = np.cumsum(weights * signs, axis=1)
+        flagged = np.cumsum(weights, axis=1, out=weights)
         if tied:
-            weights, found = (np.add.reduceat(each, starts, axis=1) for each in (weights, found))
-        flagged = np.cumsum(weights, axis=1)
-        precision = np.cumsum(found, axis=1)
-        np.divide(precision, flagged, out=precision, where=flagged > 0)
-        return _ratio((found * precision).sum(axis=1), found.sum(axis=1))
+            found, flagged = found[:, ends], flagged[:, ends]
+        precision = np.divide(found, flagged, out=np.zeros_like(found), where=flagged > 0)
+        gained = np.diff(found, axis=1, prepend=0.0)
+        return _ratio(np.einsum("ij,ij->i", gained, precision), found[:, -1])
 
     return statistic
 
