@@ -120,4 +120,4 @@ _CLINIC = EvolutionConfig.model_validate(
 )
 
 EVOLUTION_PRESETS: dict[str, EvolutionConfig] = {"paper": _PAPER, "clinic": _CLINIC}
-"""`paper` has every published value. `clinic` suits the bundled policy: twelve minutes on two cores."""
+"""`paper` has every published value. `clinic` suits the bundled policy: about five minutes on two idle cores."""

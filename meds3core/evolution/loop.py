@@ -367,7 +367,8 @@ class _Builder:
                 self._add(Stage(stage, SCORE, settings, scored, units=count * plan.sampling.n))
                 inputs[prefix + kind] = StageRef(stage)
         evaluation = EvaluateStage(figures=plan.figures, judge=plan.judge)
-        self._add(Stage(f"evaluation-{name}", EVALUATE, evaluation, inputs, units=count))
+        units = count * plan.sampling.n if sampled else count
+        self._add(Stage(f"evaluation-{name}", EVALUATE, evaluation, inputs, units=units))
 
     def _sample(
         self, stage: str, policy: str, file: External, sampling: SampleConfig, seed: int, limit: int | None, count: int

@@ -28,7 +28,7 @@ class CurriculumStage(Record):
     plan: QuestionPlan = QuestionPlan()
 
 
-CURRICULUM = StageKind("curriculum", 1, CurriculumStage, f"{__name__}:run", seconds_per_unit=0.002)
+CURRICULUM = StageKind("curriculum", 1, CurriculumStage, f"{__name__}:run", seconds_per_unit=0.001)
 
 
 class NothingLeft(UserError):

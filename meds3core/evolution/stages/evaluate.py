@@ -32,7 +32,7 @@ class EvaluateStage(Record):
     judge: Literal["auto", "none"] = "auto"
 
 
-EVALUATE = StageKind("evaluate", 1, EvaluateStage, f"{__name__}:run", ("scipy.stats",), seconds_per_unit=0.005)
+EVALUATE = StageKind("evaluate", 1, EvaluateStage, f"{__name__}:run", ("scipy.stats",), seconds_per_unit=0.001)
 
 
 def run(settings: EvaluateStage, job: StageJob) -> dict[str, Any]:

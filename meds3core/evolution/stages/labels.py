@@ -54,8 +54,8 @@ class ControlStage(Record):
     seed: int = 0
 
 
-LABEL = StageKind("labels", 1, LabelStage, f"{__name__}:label", seconds_per_unit=0.005)
-CONTROL = StageKind("control", 1, ControlStage, f"{__name__}:control", seconds_per_unit=0.005)
+LABEL = StageKind("labels", 1, LabelStage, f"{__name__}:label", seconds_per_unit=0.001)
+CONTROL = StageKind("control", 1, ControlStage, f"{__name__}:control", seconds_per_unit=0.001)
 
 
 def label(settings: LabelStage, job: StageJob) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class ReportStage(Record):
     )
 
 
-REPORT = StageKind("report", 1, ReportStage, f"{__name__}:run", ("scipy.stats",), seconds_per_unit=1.0)
+REPORT = StageKind("report", 1, ReportStage, f"{__name__}:run", ("scipy.stats",), seconds_per_unit=4.0)
 
 
 class Versus(Record):

@@ -29,7 +29,7 @@ class SampleStage(Record):
     concurrency: int = Field(default=256, ge=1, description="Answers that are written at once")
 
 
-SAMPLE = StageKind("sample", 1, SampleStage, f"{__name__}:run", (ENGINE,), seconds_per_unit=0.03)
+SAMPLE = StageKind("sample", 1, SampleStage, f"{__name__}:run", (ENGINE,), seconds_per_unit=0.02)
 
 
 def run(settings: SampleStage, job: StageJob) -> dict[str, Any]:

@@ -17,7 +17,7 @@ class ScoreStage(Record):
     scorer: ScorerConfig = ScorerConfig()
 
 
-SCORE = StageKind("score", 1, ScoreStage, f"{__name__}:run", ("meds3core.prm.scorer",), seconds_per_unit=0.01)
+SCORE = StageKind("score", 1, ScoreStage, f"{__name__}:run", ("meds3core.prm.scorer",), seconds_per_unit=0.002)
 
 
 def run(settings: ScoreStage, job: StageJob) -> dict[str, Any]:

@@ -55,8 +55,8 @@ class MergeStage(Record):
     limit: int | None = Field(default=None, ge=1)
 
 
-SEARCH = StageKind("search", 1, SearchStage, f"{__name__}:run", (ENGINE,), seconds_per_unit=0.5)
-MERGE = StageKind("merge", 1, MergeStage, f"{__name__}:merge", seconds_per_unit=0.005)
+SEARCH = StageKind("search", 1, SearchStage, f"{__name__}:run", (ENGINE,), seconds_per_unit=0.035)
+MERGE = StageKind("merge", 1, MergeStage, f"{__name__}:merge", seconds_per_unit=0.002)
 
 
 def run(settings: SearchStage, job: StageJob) -> dict[str, Any]:
