@@ -56,6 +56,9 @@ def fault(settings: FaultStage, job: StageJob) -> dict[str, Any]:
         case "stubborn":
             (job.folder / "pid").write_text(str(os.getpid()))
             time.sleep(600)
+        case "leave":
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            return {"child": child.pid}
         case "orphan":
             (job.folder / "parent").write_text(str(os.getppid()))
             job.sink.emit(ProgressEvent(kind="ready"))

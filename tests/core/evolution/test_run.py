@@ -244,6 +244,13 @@ def test_children_die_with_a_killed_parent_and_grandchildren_with_a_stopped_stag
                 os.kill(grandchild, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("gpu", [False, True], ids=["forked", "from-scratch"])
+def test_what_a_finished_stage_left_running_is_ended(tmp_path, monkeypatch, gpu):
+    monkeypatch.setattr(runner, "gpu_present", lambda: gpu)
+    results = run_graph([Stage("leaves", FAULT, FaultStage(fault="leave"))], tmp_path)
+    assert gone(results["leaves"].figures["child"])
+
+
 @pytest.mark.parametrize("damage", ["record gone", "record cut", "file gone", "file cut"])
 def test_a_damaged_result_is_made_again(tmp_path, damage):
     stages = diamond()
