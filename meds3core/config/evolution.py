@@ -74,6 +74,9 @@ class EvolutionConfig(Record):
     dpo_after: Literal["last", "every", "never"] = Field(default="last", description="Which iterations end with DPO")
     grpo: GrpoConfig | None = Field(default=None, description="After the last iteration, on its questions")
     prm: PrmConfig | None = PrmConfig()
+    reward_trees: Literal["newest", "all"] = Field(
+        default="newest", description="Which iterations' trees give the step labels of reward models"
+    )
     orm: OrmConfig | None = None
     scorer: ScorerConfig = ScorerConfig()
 
@@ -106,7 +109,10 @@ _CLINIC = EvolutionConfig.model_validate(
         },
         "search": SEARCH_PRESETS["quick"],
         "search_shares": 2,
-        "pair_labels": {"gap": 0.4},
+        "sft_labels": {"per_solved_question": 2},
+        "pair_labels": {"gap": 0.4, "sibling_gap": 0.4},
+        "step_labels": {"label": "soft", "source": "rollout", "both_outcomes": False},
+        "reward_trees": "all",
         "sft": CLINIC["sft"],
         "dpo": CLINIC["dpo"],
         "prm": CLINIC["prm"],

@@ -117,8 +117,13 @@ CLINIC: dict[str, TrainConfig] = {
     "grpo": GrpoConfig(
         learning_rate=5e-5, batch_size=64, micro_batch_size=32, max_length=1024, max_new_tokens=192, max_steps=20
     ),
-    "prm": PrmConfig(learning_rate=5e-4, batch_size=32, micro_batch_size=32, max_length=1024, lora=None),
-    "orm": OrmConfig(learning_rate=5e-4, batch_size=32, micro_batch_size=32, max_length=1024, lora=None),
+    # A tiny backbone has to learn to check arithmetic: two epochs teach it nothing.
+    "prm": PrmConfig(
+        learning_rate=1e-3, epochs=12, batch_size=16, micro_batch_size=16, max_length=1024, warm_up_steps=20, lora=None
+    ),
+    "orm": OrmConfig(
+        learning_rate=1e-3, epochs=12, batch_size=16, micro_batch_size=16, max_length=1024, warm_up_steps=20, lora=None
+    ),
 }
 """Full fine-tuning at rates that move 1.5 million parameters."""
 

@@ -2,7 +2,7 @@
 
 iteration 1:  questions → trees → SFT set → SFT 1 (from base)            control set → control 1 (from base)
 iteration i:  questions → trees (by the newest policy) → SFT set of trees 1…i → SFT i → pairs of 1…i → DPO i
-at the end:   step labels of the newest rollouts → PRM (from the final policy)
+at the end:   step labels of the newest rollouts (or all) → PRM (from the final policy)
 of each:      greedy answers → evaluation; of base and final also samples, scored by the PRM → strategies
 """
 
@@ -284,13 +284,14 @@ class _Builder:
         return name
 
     def _reward_model(self, kind: str, number: int, current: str) -> None:
-        """From the newest policy, on the newest trees that were grown with rollouts: scores are never labels."""
+        """From the newest policy, on trees that were grown with rollouts: scores are never labels."""
         config = self.config.prm if kind == "prm" else self.config.orm
         assert config is not None
-        newest = max(one for one in range(1, number + 1) if not self._guided(one))
+        rolled_out = [one for one in range(1, number + 1) if not self._guided(one)]
+        newest = rolled_out[-1]
         labels = LabelStage(labels=self.config.step_labels)
         if f"steps-{newest}" not in {stage.name for stage in self.graph.stages}:
-            trees = self._trees(range(newest, newest + 1))
+            trees = self._trees(rolled_out if self.config.reward_trees == "all" else [newest])
             self._add(Stage(f"steps-{newest}", LABEL, labels, {"trees": trees}, self._count))
         self._train(f"{kind}-{number}", config, current, f"steps-{newest}", 4.0 * self._count)
 
