@@ -15,8 +15,8 @@ BLANK = "(not recorded)"
 def drop_clinic_fact(question: Question, seed: int = 0) -> str | None:
     """The text with one value blanked out without which the answer is not determined; None where there is none.
 
-    A value counts when some other value in its place gives another answer. Wordings that only dress the question up
-    (who the patient is), free words (names of drugs) and the options themselves never count.
+    A value counts when some other value in its place gives another answer, so what only dresses the question up never
+    does. Free words (names of drugs, options) are not tried.
     """
     for family, level, wording in _wordings():
         facts = wording.read(question.text)
@@ -41,8 +41,6 @@ def _wordings() -> Iterator[tuple[Family, Level, Template]]:
 
 
 def _matters(family: Family, level: Level, wording: Template, facts: Values, slot: str, text: str) -> bool:
-    if slot in family.surface:
-        return False
     gold = family.solve(facts, level, text).gold
     for other in _others(wording, facts, slot):
         try:

@@ -7,7 +7,7 @@ import numpy as np
 
 from meds3core.config.evaluation import EvaluationConfig
 from meds3core.decoding.samples import SampleSet, shapes_of
-from meds3core.decoding.scores import ScoreSet, require_match
+from meds3core.decoding.scores import ScoreSet
 from meds3core.decoding.strategies import OUTCOME, sample_score
 from meds3core.errors import ConfigError
 from meds3core.evaluation.accuracy import accuracy_figures, check_gold
@@ -139,18 +139,15 @@ def _check(
         )
     if scores and samples is None:
         raise ConfigError("scores were given without the samples that they are of")
-    if samples is not None:
-        for given_scores in scores.values():
-            require_match(samples, given_scores)
-        if validation is not None:
-            require_disjoint(samples, validation.samples)
-            if validation.scores.keys() != scores.keys():
-                raise ConfigError("the validation samples need scores by the same reward models as the test samples")
-            for name, given_scores in validation.scores.items():
-                if given_scores.source.model_hash != scores[name].source.model_hash:
-                    raise ConfigError(f"scores {name!r} of the validation samples are another model's")
-            if validation.samples.source.policy_hash != samples.source.policy_hash:
-                raise ConfigError("the validation samples are another policy's: draw them from the one evaluated")
+    if samples is not None and validation is not None:
+        require_disjoint(samples, validation.samples)
+        if validation.scores.keys() != scores.keys():
+            raise ConfigError("the validation samples need scores by the same reward models as the test samples")
+        for name, given_scores in validation.scores.items():
+            if given_scores.source.model_hash != scores[name].source.model_hash:
+                raise ConfigError(f"scores {name!r} of the validation samples are another model's")
+        if validation.samples.source.policy_hash != samples.source.policy_hash:
+            raise ConfigError("the validation samples are another policy's: draw them from the one evaluated")
     chosen = greedy or samples
     assert chosen is not None
     return chosen.source

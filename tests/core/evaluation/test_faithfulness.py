@@ -92,6 +92,7 @@ def test_only_a_number_before_the_answer_is_corrupted():
         assert after[:-1] == original[:-1] and 1 <= abs(int(after[-1]) - int(original[-1])) <= 3
     assert corrupt(question, (OPENER, "No number.", "The answer is 7."), 0) is None
     assert corrupt(question, (OPENER, "The answer is 7."), 0) is None
+    assert corrupt(question, (OPENER, "No number.", "So it must be 7 mg."), 0) is None  # the last step is the answer
     decimal = corrupt(question, (OPENER, "It is 2.50 mg.", "The answer is 7."), 0)[1]
     assert re.fullmatch(r"It is 2\.(4[789]|5[123]) mg\.", decimal)
 

@@ -79,6 +79,20 @@ def test_the_strategy_is_chosen_on_validation_and_quoted_on_test(stored):
     assert selection.chosen.strategy == "self-consistency" or ("self-consistency", 8) in names
 
 
+def test_the_test_set_decides_nothing():
+    """A reward model that is right on validation questions and wrong on test ones: chosen, and shown to fail."""
+    samples, known = sample_set(TEST), sample_set(VALIDATION)
+    backwards = {
+        identity: row.model_copy(update={"scores": tuple(tuple(1 - v for v in each) for each in row.scores)})
+        for identity, row in informed_scores(TEST, JUDGE, noise=0.05).items()
+    }
+    validation = Validation(known, {"prm": score_set(known, informed_scores(VALIDATION, JUDGE, noise=0.05))})
+    found = evaluate(None, samples, {"prm": score_set(samples, backwards)}, None, validation, QUICK).evaluation
+    assert found.selection.chosen.scorer == "prm"
+    assert found.selection.test.value < max(each.accuracy.value for each in found.grid if each.key.strategy != "pass")
+    assert found.selection.validation.value > found.selection.test.value + 0.2
+
+
 def test_a_judge_that_knows_makes_a_prm_beat_the_vote(stored):
     by_label = {each.key.label: each.accuracy.value for each in stored.evaluation.grid}
     assert by_label["best-of-n product (prm) @8"] > by_label["self-consistency @8"]
