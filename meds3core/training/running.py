@@ -245,8 +245,8 @@ def _train(
 
 def _release() -> None:
     """Give a GPU's memory back: trainer and callbacks hold one another, so nothing frees itself."""
-    gc.collect()
     if torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()
 
 
