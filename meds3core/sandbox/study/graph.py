@@ -3,7 +3,7 @@
 Keys do not know names, so what two seeds share (the base's greedy answers) is done once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from meds3core.evolution.graph import External, Input, Stage, StageRef
@@ -20,8 +20,8 @@ from meds3core.sandbox.study.tree import EQUAL_TOKENS, TREE_ANSWERS, EqualTokens
 FINAL = "final"
 """What the study calls a loop's last policy, whatever trained it."""
 
-_SEARCH_GUESS = 0.25
-"""Of the seconds that a search is first expected to take: few tokens per node."""
+_GUESSED_ROLLOUTS = 5
+"""Per node: what the loop's first guess of a search's time stands on."""
 
 
 def prefixed(stages: Iterable[Stage], prefix: str) -> list[Stage]:
@@ -191,10 +191,7 @@ def seed_graph(config: StudyConfig, files: StudyFiles, seed: int) -> SeedGraph:
     own = config.loop.model_copy(update={"seed": seed})
     inputs = EvolutionInputs(files.training[seed], files.policy, files.held_out, files.validation)
     loop = evolution_graph(own, inputs)
-    stages = [
-        replace(stage, units=stage.units * _SEARCH_GUESS) if stage.kind.name == "search" else stage
-        for stage in prefixed(loop.stages, prefix)
-    ]
+    stages = [_with_units(stage, config) for stage in prefixed(loop.stages, prefix)]
     graph = SeedGraph(config, files, seed, loop, tuple(stages))
     drawn = []
     for role, path, count in (
@@ -208,12 +205,17 @@ def seed_graph(config: StudyConfig, files: StudyFiles, seed: int) -> SeedGraph:
     return replace(graph, stages=(*stages, *drawn))
 
 
+def _with_units(stage: Stage, config: StudyConfig) -> Stage:
+    """The stage with its amount of work as this study has it; for estimates of time only."""
+    match stage.kind.name:
+        case "search":
+            return replace(stage, units=stage.units * config.loop.search.min_rollouts / _GUESSED_ROLLOUTS)
+        case "prm" if config.loop.reward_trees == "all":
+            return replace(stage, units=stage.units * config.loop.iterations)
+    return stage
+
+
 def _folder(stage: Stage) -> StageRef:
     settings = stage.settings
     assert isinstance(settings, TrainStage)
     return StageRef(stage.name, settings.model)
-
-
-def without_repeats(stages: Sequence[Stage]) -> list[Stage]:
-    """Stages of the same name once."""
-    return list({stage.name: stage for stage in stages}.values())

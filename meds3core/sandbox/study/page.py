@@ -268,7 +268,9 @@ def _settings(result: StudyResult) -> str:
         f"{loop.sft_labels.per_question} trajectories per question; DPO: {loop.dpo.learning_rate:g}, "
         f"{loop.dpo.epochs:g} epochs, gap {loop.pair_labels.gap:g}",
         f"PRM: learning rate {prm.learning_rate:g}, {prm.epochs:g} epochs, batch {prm.batch_size}, loss `{prm.loss}`; "
-        f"the loop's own labels: {loop.step_labels.label.value}, values `{loop.step_labels.source}`",
+        f"trees of {'all iterations' if loop.reward_trees == 'all' else 'the newest iteration'}"
+        + (", questions with right and wrong trajectories only" if loop.step_labels.both_outcomes else "")
+        + f"; the loop's own labels: {loop.step_labels.label.value}, values `{loop.step_labels.source}`",
         f"samples: {config.sampling.n} per question at temperature {config.sampling.draw.temperature:g}, top-p "
         f"{config.sampling.draw.top_p:g}",
         "every setting, and every figure of this page with its interval: [results.json](results.json)",
