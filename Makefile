@@ -49,14 +49,18 @@ system: ## Install the browser for the tests (Debian or Ubuntu, as root)
 # --- use -----------------------------------------------------------------------------------------------------------
 
 DEMO := runs/demo
-DEMO_QUESTIONS ?= 100
+RESULTS := runs/results
+SEEDS ?= 3
 
-.PHONY: demo
-demo: $(VENV)/.base ## Set up, grow reasoning trees over clinic questions with the bundled model, write a report page
+.PHONY: demo results
+demo: $(VENV)/.base ## Set up and run the whole of MedS3 on the bundled model: search, training, evaluation, report page
 	@mkdir -p $(DEMO)
-	@test -f $(DEMO)/questions.jsonl || $(BIN)/meds3 sandbox questions --split train --count $(DEMO_QUESTIONS) --seed 1 --out $(DEMO)/questions.jsonl
-	@$(BIN)/meds3 search --questions $(DEMO)/questions.jsonl --policy clinic --preset quick --out $(DEMO)/search
-	@$(BIN)/meds3 trees report $(DEMO)/search
+	@test -f $(DEMO)/train.jsonl || $(BIN)/meds3 sandbox questions --split train --count 400 --seed 1 --out $(DEMO)/train.jsonl
+	@test -f $(DEMO)/test.jsonl || $(BIN)/meds3 sandbox questions --split test --count 1000 --seed 1 --out $(DEMO)/test.jsonl
+	@$(BIN)/meds3 evolve --questions $(DEMO)/train.jsonl --held-out $(DEMO)/test.jsonl --policy clinic --iterations 2 --out $(DEMO)/loop
+
+results: $(VENV)/.base ## Measure the whole method on the clinic (hours; can be stopped and continued), write docs/results.md
+	@$(BIN)/meds3 sandbox study --seeds $(SEEDS) --out $(RESULTS) --page docs/results.md
 
 # --- checks --------------------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ def iterate_hub(
         import datasets
     except ImportError as error:
         raise MissingExtra(
-            "reading data sets by name needs the extra 'hub': pip install 'meds3-studio[hub]'"
+            "reading data sets by name needs the package `datasets`, which this installation lacks: install it again"
         ) from error
     try:
         rows = datasets.load_dataset(name, subset, split=split, streaming=True)
