@@ -112,8 +112,8 @@ class OrmConfig(TrainConfig):
 TrainingConfig = Annotated[SftConfig | DpoConfig | GrpoConfig | PrmConfig | OrmConfig, Field(discriminator="method")]
 
 CLINIC: dict[str, TrainConfig] = {
-    "sft": SftConfig(learning_rate=5e-4, epochs=3, batch_size=32, micro_batch_size=32, max_length=1024),
-    "dpo": DpoConfig(learning_rate=5e-5, batch_size=32, micro_batch_size=32, max_length=1024),
+    "sft": SftConfig(learning_rate=5e-4, epochs=3, batch_size=16, micro_batch_size=16, max_length=1024),
+    "dpo": DpoConfig(learning_rate=1e-4, batch_size=16, micro_batch_size=16, max_length=1024),
     "grpo": GrpoConfig(
         learning_rate=5e-5, batch_size=64, micro_batch_size=32, max_length=1024, max_new_tokens=192, max_steps=20
     ),

@@ -1,11 +1,13 @@
 """The last stage: what every stage of the loop was worth, in one file and in one line."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import Field
 
 from meds3core.data.write import atomic_text
+from meds3core.evaluation.intervals import Estimate
+from meds3core.evaluation.judging import TruthKind
 from meds3core.evaluation.paired import PairedDifference, paired_difference
 from meds3core.evaluation.record import Evaluation, StoredEvaluation, read_evaluation
 from meds3core.evaluation.selection import Selection
@@ -37,7 +39,7 @@ class ReportStage(Record):
     )
 
 
-REPORT = StageKind("report", 1, ReportStage, f"{__name__}:run", ("scipy.stats",), seconds_per_unit=4.0)
+REPORT = StageKind("report", 2, ReportStage, f"{__name__}:run", ("scipy.stats",), seconds_per_unit=4.0)
 
 
 class Versus(Record):
@@ -50,11 +52,15 @@ class Versus(Record):
 
 
 class StepErrors(Record):
-    """How well a PRM finds wrong steps: area under the ROC curve, of right answers only in `within_right`."""
+    """How well a PRM finds wrong steps: area under the ROC curve, of right answers only in `within_right`.
+
+    `absolute`: a step is wrong that carries an earlier error on; `given-prefix`: only where an error is new.
+    """
 
     policy: str = Field(description="Whose samples were scored")
-    auroc: float | None
-    within_right: float | None
+    truth: TruthKind
+    auroc: Estimate | None
+    within_right: Estimate | None
 
 
 class EvolutionResult(Record):
@@ -92,8 +98,9 @@ def page_notes(result: EvolutionResult) -> list[str]:
         notes.append(f"Samples of {name}, {selection.chosen.label} ({selection.how}): {selection.test}; {rivals}")
     for one in result.step_errors:
         if one.auroc is not None:
-            within = "" if one.within_right is None else f", inside right answers {one.within_right:.3f}"
-            notes.append(f"Step errors in samples of {one.policy}, found by the PRM: AUROC {one.auroc:.3f}{within}")
+            within = "" if one.within_right is None else f", inside right answers {one.within_right}"
+            errors = "Wrong steps" if one.truth == "absolute" else "New errors"
+            notes.append(f"{errors} in samples of {one.policy}, found by the PRM: AUROC {one.auroc}{within}")
     return [*notes, *result.notes]
 
 
@@ -149,11 +156,12 @@ def _difference(first: dict[str, float], second: dict[str, float]) -> PairedDiff
 def _step_errors(policy: str, evaluation: Evaluation) -> list[StepErrors]:
     entries = []
     for scorer in evaluation.scorers.values():
-        area = {
-            figures.scope: figures.auroc.value
-            for figures in scorer.steps
-            if figures.truth == "given-prefix" and figures.auroc is not None
-        }
-        if scorer.steps:
-            entries.append(StepErrors(policy=policy, auroc=area.get("all"), within_right=area.get("right-answers")))
+        for truth in get_args(TruthKind):
+            area = {figures.scope: figures.auroc for figures in scorer.steps if figures.truth == truth}
+            if area:
+                entries.append(
+                    StepErrors(
+                        policy=policy, truth=truth, auroc=area.get("all"), within_right=area.get("right-answers")
+                    )
+                )
     return entries
