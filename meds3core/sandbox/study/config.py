@@ -62,7 +62,8 @@ class StudyConfig(Record):
         default=(LabelKind.DUAL,), description="Kept in their best variant even when not among the best"
     )
 
-    tree: SearchConfig = inference_config(PRESETS["quick"])
+    # The bundled policy was never taught to take an answer back: its second thoughts are mostly wrong.
+    tree: SearchConfig = inference_config(PRESETS["quick"].model_copy(update={"max_reflections": 0}))
     tree_questions: int = Field(default=300, ge=1, description="Held-out questions of the tree search, the first ones")
     tree_samples: int = Field(default=32, ge=2, description="Samples per question that pay for at most as many tokens")
 
@@ -114,14 +115,15 @@ _BY_ROLLOUTS: tuple[dict[str, object], ...] = (
 
 
 def _variants(rollouts: tuple[int, ...]) -> tuple[LabelVariant, ...]:
-    """All kinds by a node's own rollouts, in every number; by backed-up values with all; the judge alone once."""
+    """All kinds by a node's own rollouts, in every number; three by backed-up values with all; the judge alone once."""
     most = max(rollouts)
     own = [
         each | {"source": "rollout", "rollouts": count}
         for count in sorted(rollouts, reverse=True)
         for each in _BY_ROLLOUTS
     ]
-    backed = [each | {"source": "backup", "rollouts": most} for each in _BY_ROLLOUTS[:-1]]
+    by_backup = (LabelKind.HARD, LabelKind.SOFT, LabelKind.DUAL)
+    backed: list[dict[str, object]] = [{"label": label, "source": "backup", "rollouts": most} for label in by_backup]
     judged: dict[str, object] = {"label": LabelKind.HUMAN, "source": "rollout", "rollouts": most}
     return tuple(LabelVariant.model_validate(each) for each in (*own, *backed, judged))
 
