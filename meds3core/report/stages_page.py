@@ -1,6 +1,7 @@
 """What each stage of the loop was worth, as one HTML file and as a table for the terminal."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,26 @@ from meds3core.report.wording import difference_row, percent, points, share_row
 SCRIPTS = ("base.js", "evaluation.js")
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A result beside the stages: what was asked, and the figure with its interval."""
+
+    name: str
+    text: str
+
+
 def write_stages_page(
     stages: Sequence[StageFigures],
     out: Path,
     *,
     title: str = "What each stage was worth",
     notes: Sequence[str] = (),
+    findings: Sequence[Finding] = (),
 ) -> None:
     """Write the page: greedy accuracy of every stage, and its differences to the base and to its parent.
 
-    Stages are shown in the order given, the base first. The file appears whole or not at all, and is a function of
-    its arguments.
+    Stages are shown in the order given, the base first. `notes` are what a reader must know before the figures. The
+    file appears whole or not at all, and is a function of its arguments.
     """
     script, style = script_of(SCRIPTS), asset("page.css") + asset("evaluation.css")
     several = any(stage.runs > 1 for stage in stages)
@@ -37,6 +47,7 @@ def write_stages_page(
             title=title,
             subtitle=summary_line(stages[0], stages[-1]) if len(stages) > 1 else "",
             notes=notes,
+            findings=findings,
             totals_of=_totals(stages),
             level=f"{100 * stages[0].accuracy.level:.0f}%",
             several=several,

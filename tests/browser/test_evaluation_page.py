@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from meds3core.report.evaluation_page import write_comparison_page, write_evaluation_page
-from meds3core.report.stages_page import write_stages_page
+from meds3core.report.stages_page import Finding, write_stages_page
 from tests.core.evaluation import pages
 
 pytest.importorskip("playwright", reason="playwright is not installed")
@@ -38,7 +38,12 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     first, second = pages.evaluation(), pages.evaluation("tuned", 0.4)
     write_evaluation_page(first, folder / "evaluation.html", notes=["A note."])
     write_comparison_page(pages.comparison(), first, second, folder / "comparison.html")
-    write_stages_page(pages.stages(), folder / "stages.html", notes=[pages.HOSTILE])
+    write_stages_page(
+        pages.stages(),
+        folder / "stages.html",
+        notes=[pages.HOSTILE],
+        findings=[Finding(pages.HOSTILE, "0.5 [0.4, 0.6]")],
+    )
     return {name: (folder / f"{name}.html").as_uri() for name in NAMES}
 
 

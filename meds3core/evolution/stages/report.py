@@ -14,7 +14,7 @@ from meds3core.evaluation.selection import Selection
 from meds3core.evaluation.stages import StageFigures, StageOutcomes, stage_figures, summary_line
 from meds3core.evolution.graph import StageKind
 from meds3core.evolution.stage import StageJob
-from meds3core.report.stages_page import write_stages_page
+from meds3core.report.stages_page import Finding, write_stages_page
 from meds3core.types.record import Record
 
 RESULT_FORMAT = "meds3-evolution/1"
@@ -39,7 +39,7 @@ class ReportStage(Record):
     )
 
 
-REPORT = StageKind("report", 2, ReportStage, f"{__name__}:run", ("scipy.stats",), seconds_per_unit=4.0)
+REPORT = StageKind("report", 3, ReportStage, f"{__name__}:run", ("scipy.stats",), seconds_per_unit=4.0)
 
 
 class Versus(Record):
@@ -86,22 +86,23 @@ def run(settings: ReportStage, job: StageJob) -> dict[str, Any]:
     result = evolution_result(settings, found)
     with atomic_text(job.folder / RESULT) as file:
         file.write(json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
-    write_stages_page(result.stages, job.folder / PAGE, notes=page_notes(result))
+    write_stages_page(result.stages, job.folder / PAGE, notes=result.notes, findings=findings(result))
     return {"summary": result.summary}
 
 
-def page_notes(result: EvolutionResult) -> list[str]:
-    """What the page says above its charts: the control, the strategies, the PRM."""
-    notes = [f"Greedy, {one.second} against {one.first}: {one.accuracy}" for one in result.versus]
+def findings(result: EvolutionResult) -> list[Finding]:
+    """What the page says beside the stages: the control, the strategies, the PRM."""
+    found = [Finding(f"{one.second} against {one.first}, greedy", str(one.accuracy)) for one in result.versus]
     for name, selection in result.strategies.items():
-        rivals = "; ".join(f"against {each.other.label} {each.difference}" for each in selection.against)
-        notes.append(f"Samples of {name}, {selection.chosen.label} ({selection.how}): {selection.test}; {rivals}")
+        chosen = f"Samples of {name}: {selection.chosen.label}"
+        found.append(Finding(chosen, f"{selection.test} ({selection.how})"))
+        found += [Finding(f"{chosen} against {each.other.label}", str(each.difference)) for each in selection.against]
     for one in result.step_errors:
-        if one.auroc is not None:
-            within = "" if one.within_right is None else f", inside right answers {one.within_right}"
-            errors = "Wrong steps" if one.truth == "absolute" else "New errors"
-            notes.append(f"{errors} in samples of {one.policy}, found by the PRM: AUROC {one.auroc}{within}")
-    return [*notes, *result.notes]
+        errors = "Wrong steps" if one.truth == "absolute" else "New errors"
+        for where, area in (("", one.auroc), (" with a right answer", one.within_right)):
+            if area is not None:
+                found.append(Finding(f"{errors} in samples of {one.policy}{where}, found by the PRM", f"AUROC {area}"))
+    return found
 
 
 def evolution_result(settings: ReportStage, found: dict[str, StoredEvaluation]) -> EvolutionResult:
