@@ -51,7 +51,8 @@ def test_the_chain_of_the_method(inputs):
     assert starts == {"sft-1": ["outside"], "sft-2": ["sft-1"], "dpo-2": ["sft-2"], "prm-2": ["dpo-2"]}
     assert source(stages["search-2a"], "policy") == ["sft-1"]
     assert source(stages["sft-set-2"], "trees") == source(stages["pairs-2"], "trees") == ["trees-1", "trees-2"]
-    assert source(stages["steps-2"], "trees") == ["trees-2"]
+    assert source(stages["steps-2"], "trees") == ["trees-1", "trees-2"]
+    assert source(stages_of(inputs, reward_trees="newest")["steps-2"], "trees") == ["trees-2"]
     assert "dpo-1" not in stages
     graph = evolution_graph(small_config(), inputs)
     assert [policy.name for policy in graph.policies] == ["base", "sft-1", "control-1", "sft-2", "dpo-2"]
@@ -181,7 +182,7 @@ def test_the_command_plans_and_finds_what_is_done(evolved, inputs, tmp_path):
     assert "34 of 34 stages are done" in done.output, done.output
     fresh = CliRunner().invoke(app, [*given, "--out", str(tmp_path)])
     assert "0 of 34 stages are done" in fresh.output
-    other = CliRunner().invoke(app, [*given, "--out", str(out), "--set", "prm.learning_rate=1e-3"])
+    other = CliRunner().invoke(app, [*given, "--out", str(out), "--set", "prm.learning_rate=1e-4"])
     assert "28 of 34 stages are done" in other.output
 
 
