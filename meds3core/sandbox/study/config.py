@@ -115,17 +115,16 @@ _BY_ROLLOUTS: tuple[dict[str, object], ...] = (
 
 
 def _variants(rollouts: tuple[int, ...]) -> tuple[LabelVariant, ...]:
-    """All kinds by a node's own rollouts, in every number; three by backed-up values with all; the judge alone once."""
+    """All kinds by a node's own rollouts, in every number; the paper's kind by backed-up values; the judge alone once."""
     most = max(rollouts)
     own = [
         each | {"source": "rollout", "rollouts": count}
         for count in sorted(rollouts, reverse=True)
         for each in _BY_ROLLOUTS
     ]
-    by_backup = (LabelKind.HARD, LabelKind.SOFT, LabelKind.DUAL)
-    backed: list[dict[str, object]] = [{"label": label, "source": "backup", "rollouts": most} for label in by_backup]
+    backed: dict[str, object] = {"label": LabelKind.DUAL, "source": "backup", "rollouts": most}
     judged: dict[str, object] = {"label": LabelKind.HUMAN, "source": "rollout", "rollouts": most}
-    return tuple(LabelVariant.model_validate(each) for each in (*own, *backed, judged))
+    return tuple(LabelVariant.model_validate(each) for each in (*own, backed, judged))
 
 
 FULL = StudyConfig(loop=_loop(300, 16), variants=_variants((4, 8, 16)))
