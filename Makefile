@@ -78,8 +78,8 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.vllm ## Measure speed as ratios in one run; writes docs/benchmarks.md (let nothing else run)
-	$(BIN)/python -m tests.benchmarks.run
+bench: $(VENV)/.vllm ## Measure speed as ratios in one run; writes docs/benchmarks.md (let nothing else run; PARTS="labels prm")
+	$(BIN)/python -m tests.benchmarks.run $(PARTS)
 
 .PHONY: clean
 clean: ## Remove caches and runs (not the virtual environment)

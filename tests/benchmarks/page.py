@@ -1,0 +1,146 @@
+"""The page of benchmarks out of what each part measured."""
+
+from typing import Any
+
+HEAD = """\
+# Benchmarks
+
+Written by `make bench`. Policy: the bundled one; questions: the synthetic clinic. Ratios compare two measurements of
+one run and hold elsewhere; absolute figures belong to the machine named under each heading.
+"""
+
+_SEARCH = """
+Preset `quick`.
+
+**Against the engine's limit**: generated tokens per second of the search, divided by those of a fresh engine of the
+same process that is given all the same requests at once and has nothing to wait for. *Steady* is from the first
+finished tree until fewer questions than the concurrency remain; *whole* includes the first and last trees.
+
+**Against the published schedule**: nodes per second of 64 trees at once, divided by those of one tree at a time with
+one call to the model at a time that holds the n samples of one prompt; same engine, same questions.
+
+**Event loop's share**: processor time of the thread that runs the search (select, back up, verify, asyncio and the
+engine's front), as a share of wall time.
+
+**Trees that differ** between growing among 64 and among 4: batch-dependent rounding flips a rare token
+(`batch_invariant=true` excludes it).
+"""
+
+_TRAINING = """
+Our training against TRL's trainer with nothing around it: same token ids, order, batches and settings, run in turn;
+the ratio is the median over pairs of runs.
+"""
+
+_PRM = """
+**Whole tree in one pass** against one pass per trajectory (batched by length), and against one pass per step of every
+trajectory, the published way (batches of one, as published); for training, one epoch over all leaves' trajectories.
+*Unique tokens* are the prompt's and every node's own; siblings that begin with the same words share those too, which is
+why fewer may be computed.
+"""
+
+_LABELS = """
+Trees are made one at a time, as a file gives them; the time to make them is taken off. *Files*: from a tree file to a
+written label set.
+"""
+
+_WANTED_SEARCH = {
+    ("limit", "transformers"): 0.85,
+    ("limit", "vllm"): 0.90,
+    ("published", "transformers"): 1.8,
+    ("published", "vllm"): 2.5,
+}
+
+
+def page(known: dict[str, Any], notes: str) -> str:
+    """Every part that was ever measured, and the notes by hand."""
+    text = HEAD
+    for part, (title, write) in PARTS.items():
+        if part in known:
+            text += f"\n## {title}\n\nMeasured {known[part]['date']} on {known[part]['machine']}.\n\n"
+            text += write(known[part]["figures"])
+    return text + "\n" + notes
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    head, *body = rows
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ("---",) * len(head), *body)) + "\n"
+
+
+def _search(figures: dict[str, dict[str, dict[str, Any]]]) -> str:
+    rows: list[tuple[str, ...]] = [("figure", *figures)]
+
+    def row(name: str, group: str, key: str, form: str, target: bool = False) -> None:
+        cells = []
+        for engine, groups in figures.items():
+            value = groups.get(group, {}).get(key)
+            cell = "–" if value is None else form.format(value)
+            wanted = _WANTED_SEARCH.get((group, engine)) if target else None
+            cells.append(f"{cell} (wanted: {wanted})" if wanted else cell)
+        rows.append((name, *cells))
+
+    row("questions, trees at once", "limit", "questions", "{:.0f}, 64")
+    row("requests", "limit", "requests", "{:,.0f}")
+    row("search, steady, tokens/s", "limit", "search_tokens_per_s_steady", "{:,.0f}")
+    row("the engine's limit, tokens/s", "limit", "engine_limit_tokens_per_s", "{:,.0f}")
+    row("**ratio, steady**", "limit", "ratio_steady", "**{:.2f}**", target=True)
+    row("ratio, whole run", "limit", "ratio_whole", "{:.2f}")
+    row("64 trees at once, nodes/s", "published", "nodes_per_s_at_once", "{:,.1f}")
+    row("published schedule, nodes/s", "published", "nodes_per_s_published_schedule", "{:,.1f}")
+    row("**ratio**", "published", "ratio", "**{:.2f}**", target=True)
+    row("event loop's share of wall, 64 trees", "limit", "event_loop_share_of_wall", "{:.1%}")
+    row("event loop's share of wall, 256 trees (wanted: under 5%)", "forest_256", "event_loop_share_of_wall", "{:.1%}")
+    row("trees that differ alone and in company (wanted: under 1%)", "company", "share", "{:.1%}")
+    return _table(rows) + _SEARCH
+
+
+def _engines(figures: dict[str, str]) -> str:
+    return "\n".join(f"{engine}:\n\n```\n{output}\n```\n" for engine, output in figures.items())
+
+
+def _training(figures: dict[str, Any]) -> str:
+    methods = {name: figures[name] for name in ("sft", "dpo")}
+    rows: list[tuple[str, ...]] = [
+        ("figure", *(name.upper() for name in methods)),
+        ("tokens per run", *(f"{each['tokens']:,}" for each in methods.values())),
+        ("ours, tokens/s", *(f"{each['tokens_per_s']['ours']:,}" for each in methods.values())),
+        ("the library's loop, tokens/s", *(f"{each['tokens_per_s']['library']:,}" for each in methods.values())),
+        ("**ratio**", *(f"**{each['ratio']:.2f}** (wanted: {each['wanted']})" for each in methods.values())),
+        ("ratio of processor time", *(f"{each['ratio_of_processor_time']:.2f}" for each in methods.values())),
+    ]
+    return _table(rows) + _TRAINING
+
+
+def _prm(figures: dict[str, Any]) -> str:
+    scoring, training = figures["scoring"], figures["training"]
+    rows: list[tuple[str, ...]] = [
+        ("figure", "value", "wanted"),
+        ("trees of about 60 nodes, their leaves", f"{scoring['trees']}, {scoring['leaves']}", ""),
+        ("tokens: flat, unique", f"{scoring['flat_tokens']:,}, {scoring['unique_tokens']:,}", ""),
+        ("scoring, tree against flat", f"**{scoring['against_flat']:.1f}×**", "2.5×"),
+        ("scoring, tree against one pass per step", f"**{scoring['against_step_by_step']:.1f}×**", "10×"),
+        ("training, tree against flat, per epoch", f"**{training['against_flat']:.1f}×**", "2×"),
+        ("computed tokens ÷ unique tokens", f"**{scoring['computed_over_unique']:.2f}**", "at most 1.1"),
+    ]
+    return _table(rows) + _PRM
+
+
+def _labels(figures: dict[str, Any]) -> str:
+    kinds = dict(figures["kinds"])
+    files = kinds.pop("files")
+    rows: list[tuple[str, ...]] = [
+        (f"{figures['trees']:,} trees of {figures['nodes']} nodes", "seconds (wanted: under 60)", "MiB (under 2,048)")
+    ]
+    rows += [(name, f"{each['seconds']:.1f}", f"{each['peak_mib']:,}") for name, each in kinds.items()]
+    seconds = files["read_trees_and_label_seconds"] + files["write_seconds"]
+    rows.append(("files", f"{seconds:.1f}", f"{files['peak_mib']:,}"))
+    return _table(rows) + _LABELS
+
+
+PARTS = {
+    "search": ("Search", _search),
+    "engines": ("The engines by themselves", _engines),
+    "labels": ("Labels", _labels),
+    "training": ("Training", _training),
+    "prm": ("Reward models: whole trees in one pass", _prm),
+}
+"""Title and writer of each part, in the order of the page."""
