@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from meds3core.cli.progress import PLAIN_EVERY_SECONDS, duration
+from meds3core.cli.progress import Display, duration
 from meds3core.evolution.estimate import wall_time
 from meds3core.evolution.graph import PlannedStage
 from meds3core.progress import ProgressEvent
@@ -17,7 +16,7 @@ from meds3core.progress import ProgressEvent
 _WIDTH = 24
 
 
-class GraphDisplay:
+class GraphDisplay(Display):
     """One live line for each running stage and one for the whole; a line that stays for each finished one.
 
     Takes the events of `run_graph`. Remaining time: of a running stage from its own pace once it has one, of a waiting
@@ -25,18 +24,15 @@ class GraphDisplay:
     """
 
     def __init__(self, console: Console, planned: Mapping[str, PlannedStage]) -> None:
-        self._console = console
-        self._planned = planned
-        self._progress = Progress(
+        super().__init__(
+            console,
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[figures]}"),
-            console=console,
-            refresh_per_second=4,
-            disable=not console.is_terminal,
         )
+        self._planned = planned
         self._all = self._progress.add_task("all stages".ljust(_WIDTH), total=len(planned), figures="")
         self._tasks: dict[str, TaskID] = {}
         self._expected: dict[str, float] = {}
@@ -45,16 +41,6 @@ class GraphDisplay:
         self._pace: dict[str, tuple[float, int]] = {}
         self._last: dict[str, tuple[int, int]] = {}
         self._finished = 0
-        self._said = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def emit(self, event: ProgressEvent) -> None:
         """Take an event."""
@@ -71,7 +57,8 @@ class GraphDisplay:
                 self._advance(event)
         figures = f"about {duration(self.remaining())} left" if self._finished < len(self._planned) else ""
         self._progress.update(self._all, completed=self._finished, figures=figures)
-        self._speak(figures)
+        if self._begun:
+            self._speak(self._running(figures))
 
     def remaining(self) -> float:
         """Seconds until everything is done."""
@@ -119,16 +106,12 @@ class GraphDisplay:
         self._last[name] = (event.done, event.total)
         self._progress.update(self._tasks[name], completed=event.done, total=event.total)
 
-    def _speak(self, figures: str) -> None:
-        now = time.monotonic()
-        if self._console.is_terminal or now - self._said < PLAIN_EVERY_SECONDS or not self._begun:
-            return
-        self._said = now
+    def _running(self, figures: str) -> str:
         running = [
             f"{name} {self._last[name][0]}/{self._last[name][1]}" if name in self._last else name
             for name in self._begun
         ]
-        self._console.print(f"{self._finished}/{len(self._planned)} stages; {', '.join(running)}; {figures}")
+        return f"{self._finished}/{len(self._planned)} stages; {', '.join(running)}; {figures}"
 
 
 def brief(kind: str, figures: Mapping[str, Any]) -> str:

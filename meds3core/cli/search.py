@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 
 from meds3core.cli.prm import Head, HeadOption
-from meds3core.cli.progress import SearchDisplay
+from meds3core.cli.search_progress import SearchDisplay
 from meds3core.cli.settings import with_changes
 from meds3core.config.decoding import ScorerConfig
 from meds3core.config.engine import EngineConfig, OpenAIEngineConfig, TransformersEngineConfig, VllmEngineConfig
