@@ -6,8 +6,7 @@ of them share a beginning is vLLM's business. Scores equal those of `meds3core.p
 
 import gc
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 # First: sets what has to be set before torch and vLLM are imported.
 import meds3core.engines.vllm  # noqa: F401
@@ -23,17 +22,15 @@ from vllm.platforms import current_platform
 from meds3core.config.decoding import ScorerConfig
 from meds3core.encoding.trajectory import EncodedTrajectory, TrajectoryEncoder
 from meds3core.errors import AppError, ConfigError, EngineError
-from meds3core.prm.base import ScoreItem, ScorerInfo, Scores
-from meds3core.prm.card import RewardFolder, ScoreHead, inspect_reward_model
+from meds3core.prm.base import Scores
+from meds3core.prm.card import RewardFolder
 from meds3core.prm.probability import probability
-from meds3core.prm.reading import check_fits, refuse_outcome_model, scorer_info, whole
-from meds3core.prm.tree_paths import TreePaths
-from meds3core.types.tree import Tree
+from meds3core.prm.reading import FolderScorer
 
 _CPU_CACHE = 256 << 20
 
 
-class VllmScorer:
+class VllmScorer(FolderScorer):
     """See `meds3core.prm.base.TrajectoryScorer`. Blocking; one thread at a time."""
 
     def __init__(self, folder: RewardFolder, config: ScorerConfig) -> None:
@@ -44,53 +41,12 @@ class VllmScorer:
             )
         if config.device.startswith("cuda") and current_platform.is_cpu():
             raise ConfigError(f"device is {config.device}, but this vLLM runs on a CPU. Choose auto.")
-        self._folder = folder
-        self._info = scorer_info(folder)
-        self._head = folder.score_head
-        self._alone = config.batch_invariant
+        super().__init__(folder, config)
         self._encoder = TrajectoryEncoder(AutoTokenizer.from_pretrained(folder.tokenizer, trust_remote_code=False))
         try:
             self._llm: Any = LLM(**_arguments(folder, config))
         except Exception as error:
             raise EngineError(f"vLLM could not load {folder.path} ({type(error).__name__}): {error}") from error
-
-    @classmethod
-    def load(
-        cls,
-        folder: Path | str,
-        config: ScorerConfig,
-        *,
-        score_head: ScoreHead | None = None,
-        base: Path | str | None = None,
-    ) -> Self:
-        """Inspect a reward model's folder and load it. Raises `PolicyError`, `ConfigError` and `EngineError`."""
-        return cls(inspect_reward_model(folder, score_head=score_head, base=base), config)
-
-    @property
-    def info(self) -> ScorerInfo:
-        """What this reward model is."""
-        return self._info
-
-    def score(self, items: Sequence[ScoreItem]) -> list[Scores]:
-        """One result per item, in order: of a PRM a score per step, of an ORM one."""
-        encoded = []
-        for number, item in enumerate(items):
-            trajectory = self._encoder.steps(item.question, item.bodies)
-            check_fits(trajectory, self._folder, f"trajectory {number}")
-            encoded.append(whole(trajectory) if self._info.kind == "orm" else trajectory)
-        return self._run(encoded)
-
-    def score_tree(self, tree: Tree) -> list[float]:
-        """One score per node, by node id."""
-        return self.score_trees([tree])[0]
-
-    def score_trees(self, trees: Sequence[Tree]) -> list[list[float]]:
-        """The scores of several trees, computed together."""
-        refuse_outcome_model(self._info)
-        paths = TreePaths(trees, self._encoder)
-        for number, trajectory in enumerate(paths.trajectories):
-            check_fits(trajectory, self._folder, f"path {number}")
-        return paths.by_node([result.values for result in self._run(paths.trajectories)])
 
     def close(self) -> None:
         """Give back memory."""
@@ -105,9 +61,8 @@ class VllmScorer:
             raise AppError("this scorer is closed")
         if not trajectories:
             return []
-        groups = [[trajectory] for trajectory in trajectories] if self._alone else [trajectories]
         try:
-            outputs = [output for group in groups for output in self._encode(group)]
+            outputs = [output for group in self._groups(trajectories) for output in self._encode(group)]
         except Exception as error:
             raise EngineError(f"vLLM failed while scoring ({type(error).__name__}): {error}") from error
         scores = []
