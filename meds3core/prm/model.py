@@ -8,12 +8,11 @@ from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokeni
 from transformers.utils import logging
 
 from meds3core.config.engine import Dtype
+from meds3core.engines.placement import chosen_device, chosen_dtype
 from meds3core.engines.policy import PolicyFolder
 from meds3core.errors import ConfigError, PolicyError
 from meds3core.prm.card import LABELS, RewardFolder
 
-_LARGE = 1_000_000_000
-"""Parameters from which on a model stays in its stored precision on a CPU."""
 _HEAD = "score"
 
 
@@ -21,8 +20,8 @@ def load_reward_model(
     folder: RewardFolder, *, device: str = "auto", dtype: Dtype = "auto"
 ) -> tuple[PreTrainedModel, Any]:
     """Model (evaluation mode, gradients off) and tokenizer. Raises `PolicyError` when a tensor is missing."""
-    place = _device(device)
-    precision = _dtype(dtype, folder.weights, place)
+    place = chosen_device(device)
+    precision = chosen_dtype(dtype, folder.weights, place)
     options: dict[str, Any] = {"num_labels": LABELS[folder.score_head]} if folder.adapter else {}
     with _quiet():
         tokenizer = _tokenizer(folder)
@@ -123,26 +122,6 @@ def _unloadable(folder: PolicyFolder, error: Exception) -> PolicyError:
     return PolicyError(
         f"{folder.path}: transformers cannot load this model ({type(error).__name__}: {str(error)[:300]})"
     )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device is {name}, but torch finds no CUDA device here. Choose auto or cpu.")
-    return torch.device(name)
-
-
-def _dtype(name: Dtype, folder: PolicyFolder, device: torch.device) -> torch.dtype:
-    """`auto` is bfloat16 on a GPU that has it; on a CPU float32, but for large models their stored precision."""
-    chosen: str = name
-    if name == "auto":
-        if device.type == "cuda":
-            chosen = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-        else:
-            chosen = "bfloat16" if folder.parameters >= _LARGE and folder.dtype == "bfloat16" else "float32"
-    dtype: torch.dtype = getattr(torch, chosen)
-    return dtype
 
 
 class _quiet:

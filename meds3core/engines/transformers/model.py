@@ -10,22 +10,20 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
 
 from meds3core.config.engine import TransformersEngineConfig
+from meds3core.engines.placement import chosen_device, chosen_dtype
 from meds3core.engines.policy import PolicyFolder
 from meds3core.engines.transformers import attention
 from meds3core.engines.transformers.attention import Step, Stretch
 from meds3core.engines.transformers.slots import CacheShape
-from meds3core.errors import ConfigError, PolicyError
-
-_LARGE = 1_000_000_000
-"""Parameters from which on a model stays in its stored precision on a CPU."""
+from meds3core.errors import PolicyError
 
 
 class PackedModel:
     """Weights, tokenizer and one operation: the logits of a step."""
 
     def __init__(self, policy: PolicyFolder, config: TransformersEngineConfig) -> None:
-        self.device = _device(config.device)
-        self.dtype = _dtype(config.dtype, policy, self.device)
+        self.device = chosen_device(config.device)
+        self.dtype = chosen_dtype(config.dtype, policy, self.device)
         bars = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
@@ -104,25 +102,6 @@ class PackedModel:
         positions = torch.cat([torch.arange(len(ids), device=self.device) for ids in samples])
         wanted = torch.arange(start, device=self.device)
         return self.logits(torch.cat(list(samples)), positions, Step((), stretches), wanted)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device is {name}, but torch finds no CUDA device here. Choose auto or cpu.")
-    return torch.device(name)
-
-
-def _dtype(name: str, policy: PolicyFolder, device: torch.device) -> torch.dtype:
-    """`auto` is bfloat16 on a GPU that has it; on a CPU float32, but for large models their stored precision."""
-    if name == "auto":
-        if device.type == "cuda":
-            name = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-        else:
-            name = policy.dtype if policy.parameters >= _LARGE and policy.dtype == "bfloat16" else "float32"
-    dtype: torch.dtype = getattr(torch, name)
-    return dtype
 
 
 def _cache_shape(policy: PolicyFolder, model: PreTrainedModel, dtype: torch.dtype, device: torch.device) -> CacheShape:

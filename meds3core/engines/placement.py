@@ -1,0 +1,31 @@
+"""Where a loaded model lies and in which precision, for everything that runs models in torch."""
+
+import torch
+
+from meds3core.config.engine import Dtype
+from meds3core.engines.policy import PolicyFolder
+from meds3core.errors import ConfigError
+
+_LARGE = 1_000_000_000
+"""Parameters from which on a model stays in its stored precision on a CPU."""
+
+
+def chosen_device(name: str) -> torch.device:
+    """`auto` is the GPU where there is one. Raises `ConfigError` for a GPU where there is none."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"device is {name}, but torch finds no CUDA device here. Choose auto or cpu.")
+    return torch.device(name)
+
+
+def chosen_dtype(name: Dtype, folder: PolicyFolder, device: torch.device) -> torch.dtype:
+    """`auto` is bfloat16 on a GPU that has it; on a CPU float32, but for large models their stored precision."""
+    chosen: str = name
+    if name == "auto":
+        if device.type == "cuda":
+            chosen = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        else:
+            chosen = "bfloat16" if folder.parameters >= _LARGE and folder.dtype == "bfloat16" else "float32"
+    dtype: torch.dtype = getattr(torch, chosen)
+    return dtype
