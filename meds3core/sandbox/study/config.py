@@ -56,7 +56,7 @@ class StudyConfig(Record):
 
     variants: tuple[LabelVariant, ...] = Field(min_length=1, description="Compared on the first seed")
     judge_error_rate: float = Field(default=0.1, ge=0.0, le=1.0, description="Of the step checker as a judge")
-    grid_questions: int = Field(default=500, ge=1, description="Held-out questions of that comparison, the first ones")
+    grid_questions: int = Field(default=300, ge=1, description="Held-out questions of that comparison, the first ones")
     kept: int = Field(default=3, ge=1, description="The best ones, by validation questions, are trained on every seed")
     always: tuple[LabelKind, ...] = Field(
         default=(LabelKind.DUAL,), description="Kept in their best variant even when not among the best"
@@ -64,7 +64,7 @@ class StudyConfig(Record):
 
     # The bundled policy was never taught to take an answer back: its second thoughts are mostly wrong.
     tree: SearchConfig = inference_config(PRESETS["quick"].model_copy(update={"max_reflections": 0}))
-    tree_questions: int = Field(default=300, ge=1, description="Held-out questions of the tree search, the first ones")
+    tree_questions: int = Field(default=200, ge=1, description="Held-out questions of the tree search, the first ones")
     tree_samples: int = Field(default=32, ge=2, description="Samples per question that pay for at most as many tokens")
 
     resamples: int = Field(default=1000, ge=100, description="Of the intervals of areas under curves")
@@ -100,6 +100,7 @@ def _loop(questions: int, rollouts: int, **changes: object) -> EvolutionConfig:
     clinic["search"] |= {"rollouts": rollouts, "min_rollouts": rollouts}
     clinic["evaluation"] |= {"sampled": False, "greedy_policies": "all"}
     clinic["control"] = "first"
+    clinic["prm"]["epochs"] = 6.0  # more trees than the demo has: as many steps as there
     return EvolutionConfig.model_validate(clinic | changes)
 
 
