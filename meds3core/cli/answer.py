@@ -1,7 +1,6 @@
 """`meds3 sample answer`: answers found live, by tree search, beam search or samples drawn until the vote is certain."""
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,14 +11,24 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from meds3core.cli.asking import (
+    EngineChanges,
+    EngineKind,
+    EngineOption,
+    PolicyOption,
+    engine_settings,
+    named_policy,
+    named_prompt,
+    read_questions,
+)
 from meds3core.cli.prm import HeadOption
 from meds3core.cli.results_progress import ResultsDisplay
-from meds3core.cli.search import BUNDLED, EngineKind, Preset, engine_settings
+from meds3core.cli.running import cancelled_by_signals, talking_console, to_be_continued
+from meds3core.cli.search import Preset
 from meds3core.cli.settings import with_changes
 from meds3core.config.decoding import BeamConfig, SampleConfig, ScorerConfig
 from meds3core.config.engine import EngineConfig
 from meds3core.config.search import PRESETS, SearchConfig
-from meds3core.data.read import load_questions
 from meds3core.decoding.answer import Answer
 from meds3core.decoding.answers import ANSWERS, AnswerSet, answer_all, answer_source
 from meds3core.decoding.beam import answer_by_beam
@@ -29,13 +38,12 @@ from meds3core.decoding.strategies import STRATEGIES
 from meds3core.decoding.tree import answer_by_tree, inference_config
 from meds3core.engines.base import Engine
 from meds3core.engines.loading import load_engine
-from meds3core.engines.policy import PolicyFolder, inspect_policy
+from meds3core.engines.policy import PolicyFolder
 from meds3core.errors import ConfigError
 from meds3core.prm.aggregate import AGGREGATORS
 from meds3core.prm.base import TrajectoryScorer
 from meds3core.prm.loading import load_scorer
-from meds3core.sandbox.bundled import policy_folder
-from meds3core.text.prompts import TEMPLATES, PromptTemplate
+from meds3core.text.prompts import PromptTemplate
 from meds3core.types.question import OpenQuestion, Question
 
 
@@ -90,14 +98,14 @@ class _Means:
 def answer(
     way: Annotated[Way, typer.Argument(help="How answers are found.")],
     questions: Annotated[Path, typer.Option(help="Question file: JSON, JSONL, CSV or Parquet.")],
-    policy: Annotated[str, typer.Option(help=f"Folder of the policy, or '{BUNDLED}' for the bundled one.")],
+    policy: PolicyOption,
     out: Annotated[Path, typer.Option(help="Folder of the answers; an interrupted run in it is continued.")],
     prm: Annotated[Path | None, typer.Option(help="Folder of the reward model, where the way needs one.")] = None,
     aggregator: Annotated[
         str, typer.Option(help=f"From step scores to one ({', '.join(AGGREGATORS)}); not for tree search.")
     ] = "last",
     preset: Annotated[Preset, typer.Option(help="Of tree search.")] = Preset.paper,
-    engine: Annotated[EngineKind, typer.Option(help="What runs the policy.")] = EngineKind.transformers,
+    engine: EngineOption = EngineKind.transformers,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions.")] = None,
     seed: Annotated[int, typer.Option(help="All random numbers derive from it.")] = 0,
     concurrency: Annotated[int, typer.Option(min=1, help="Questions that are worked on at once.")] = 32,
@@ -105,9 +113,7 @@ def answer(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Change a field of SearchConfig, BeamConfig or SampleConfig."),
     ] = None,
-    engine_change: Annotated[
-        list[str] | None, typer.Option("--engine-set", metavar="NAME=VALUE", help="Change a field of the engine.")
-    ] = None,
+    engine_change: EngineChanges = None,
     prm_change: Annotated[
         list[str] | None, typer.Option("--prm-set", metavar="NAME=VALUE", help="Change a field of ScorerConfig.")
     ] = None,
@@ -116,21 +122,21 @@ def answer(
     retry_failed: Annotated[bool, typer.Option(help="Answer the questions that failed before once more.")] = False,
 ) -> None:
     """Answer questions live, at the cost that is counted, and check the answers."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    console = talking_console()
     config = _settings(way, preset, change or [])
     if way.value not in STRATEGIES or STRATEGIES[way.value].needs != "nothing":
         if prm is None:
             raise ConfigError(f"{way.value} needs a reward model: name its folder with --prm")
     elif prm is not None:
         raise ConfigError(f"{way.value} reads no scores: leave --prm out")
-    engine_config = engine_settings(engine, engine_change or [])
-    folder = inspect_policy(policy_folder() if policy == BUNDLED else Path(policy))
-    loaded = load_questions(questions, limit=limit)
+    engine_config = engine_settings(engine, engine_change)
+    folder = named_policy(policy)
+    asked = read_questions(console, questions, limit, skip_bad_rows=False)
     if aggregator not in AGGREGATORS:
         raise ConfigError(f"unknown aggregator {aggregator!r}; there are {', '.join(AGGREGATORS)}")
-    prompt = TEMPLATES[folder.prompt if config.prompt == "auto" else config.prompt]
+    prompt = named_prompt(config.prompt, folder)
     means = _Means(way, aggregator, config, prompt, seed)
-    console.print(f"{len(loaded.questions)} questions, {way.value}, policy {folder.name}, engine {engine.value}")
+    console.print(f"{len(asked)} questions, {way.value}, policy {folder.name}, engine {engine.value}")
     display = ResultsDisplay(console)
 
     def load_reward_model() -> TrajectoryScorer | None:
@@ -139,14 +145,9 @@ def answer(
         settings = with_changes(ScorerConfig(), prm_change or [])
         return load_scorer(prm, settings, base=prm_base, score_head=prm_head.value if prm_head else None)
 
-    try:
-        work = _answer(
-            loaded.questions, folder, engine_config, means, load_reward_model, out, concurrency, retry_failed, display
-        )
+    with to_be_continued(console, out):
+        work = _answer(asked, folder, engine_config, means, load_reward_model, out, concurrency, retry_failed, display)
         found = asyncio.run(work)
-    except (asyncio.CancelledError, KeyboardInterrupt):
-        console.print(f"Stopped. What is finished lies in {out}; the same command continues.")
-        raise typer.Exit(130) from None
     _say(console, found, out)
 
 
@@ -185,22 +186,18 @@ async def _answer(
             scorer=model.info if model is not None else None,
             aggregator=None if means.way is Way.tree_search or model is None else means.aggregator,
         )
-        work = asyncio.create_task(
-            answer_all(
-                questions,
-                means.finder(engine, scorer),
-                source,
-                out,
-                concurrency=concurrency,
-                retry_failed=retry_failed,
-                sink=display,
-            )
-        )
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, work.cancel)
         with display:
-            return await work
+            return await cancelled_by_signals(
+                answer_all(
+                    questions,
+                    means.finder(engine, scorer),
+                    source,
+                    out,
+                    concurrency=concurrency,
+                    retry_failed=retry_failed,
+                    sink=display,
+                )
+            )
 
 
 def _say(console: Console, found: AnswerSet, out: Path) -> None:

@@ -1,7 +1,6 @@
 """`meds3 evaluate` and `meds3 compare`: figures with intervals, a page, and two results side by side."""
 
 import asyncio
-import signal
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -10,19 +9,27 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from meds3core.cli.asking import (
+    EngineChanges,
+    EngineKind,
+    EngineOption,
+    PolicyOption,
+    SkipBadRows,
+    engine_settings,
+    named_policy,
+    read_questions,
+)
 from meds3core.cli.results_progress import ResultsDisplay
-from meds3core.cli.search import BUNDLED, EngineKind, engine_settings
+from meds3core.cli.running import cancelled_by_signals, stopped_by_signals, talking_console, to_be_continued
 from meds3core.cli.settings import with_changes
-from meds3core.cli.train import stopped_by_signals
 from meds3core.config.decoding import SampleConfig, ScorerConfig
 from meds3core.config.engine import EngineConfig
 from meds3core.config.evaluation import CollectConfig, EvaluationConfig, ProbeConfig
-from meds3core.data.read import load_questions
 from meds3core.data.write import atomic_text
 from meds3core.decoding.scores import ScoreSet
 from meds3core.engines.loading import load_engine
-from meds3core.engines.policy import PolicyFolder, inspect_policy
-from meds3core.errors import Cancelled, ConfigError
+from meds3core.engines.policy import PolicyFolder
+from meds3core.errors import ConfigError
 from meds3core.evaluation.collect import Collected, collect, score_collected
 from meds3core.evaluation.compare import compare as compare_evaluations
 from meds3core.evaluation.judging import ClinicJudge, StepJudge
@@ -33,7 +40,6 @@ from meds3core.prm.loading import load_scorer
 from meds3core.progress import CancelToken, ProgressEvent
 from meds3core.report.evaluation_page import write_comparison_page, write_evaluation_page
 from meds3core.report.evaluation_terminal import comparison_view, evaluation_view
-from meds3core.sandbox.bundled import policy_folder
 from meds3core.sandbox.questions import SOURCE as CLINIC
 from meds3core.types.question import Question
 
@@ -50,7 +56,7 @@ class JudgeName(StrEnum):
 
 def evaluate(
     questions: Annotated[Path, typer.Option(help="Test questions: JSON, JSONL, CSV or Parquet.")],
-    policy: Annotated[str, typer.Option(help=f"Folder of the policy, or '{BUNDLED}' for the bundled one.")],
+    policy: PolicyOption,
     out: Annotated[Path, typer.Option(help="Folder of the evaluation; an interrupted one is continued.")],
     prm: Annotated[Path | None, typer.Option(help="Folder of a process reward model.")] = None,
     orm: Annotated[Path | None, typer.Option(help="Folder of an outcome reward model.")] = None,
@@ -68,45 +74,40 @@ def evaluate(
     judge: Annotated[
         JudgeName, typer.Option(help="Who says which steps are right; auto: the clinic's checker for its questions.")
     ] = JudgeName.auto,
-    engine: Annotated[EngineKind, typer.Option(help="What runs the policy.")] = EngineKind.transformers,
+    engine: EngineOption = EngineKind.transformers,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N test questions.")] = None,
     seed: Annotated[int, typer.Option(help="All random numbers derive from it.")] = 0,
     concurrency: Annotated[int, typer.Option(min=1, help="Answers that are written at once.")] = 256,
     change: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a field of EvaluationConfig.")
     ] = None,
-    engine_change: Annotated[
-        list[str] | None, typer.Option("--engine-set", metavar="NAME=VALUE", help="Change a field of the engine.")
-    ] = None,
+    engine_change: EngineChanges = None,
     scorer_change: Annotated[
         list[str] | None, typer.Option("--scorer-set", metavar="NAME=VALUE", help="Change a field of ScorerConfig.")
     ] = None,
-    skip_bad_rows: Annotated[bool, typer.Option(help="Leave out rows that do not load, and say how many.")] = False,
+    skip_bad_rows: SkipBadRows = False,
     retry_failed: Annotated[bool, typer.Option(help="Ask the questions that failed before once more.")] = False,
 ) -> None:
     """Evaluate a policy: accuracy, strategies, reward models and robustness, every figure with its interval."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    console = talking_console()
     if not n and (prm or orm or validation):
         raise ConfigError("--n 0 draws no samples, and reward models and a validation set need them: raise --n")
     config = with_changes(EvaluationConfig(), change or [])
     plan = _plan(n, sampled_questions, max_tokens, robustness, seed)
-    engine_config = engine_settings(engine, engine_change or [])
+    engine_config = engine_settings(engine, engine_change)
     scorer_config = with_changes(ScorerConfig(), scorer_change or [])
-    folder = inspect_policy(policy_folder() if policy == BUNDLED else Path(policy))
-    asked = _read(console, questions, limit, skip_bad_rows)
-    known = _read(console, validation, None, skip_bad_rows) if validation is not None else ()
+    folder = named_policy(policy)
+    asked = read_questions(console, questions, limit, skip_bad_rows)
+    known = read_questions(console, validation, None, skip_bad_rows) if validation is not None else ()
     _refuse_overlap(asked[:sampled_questions], known)
     judged = _judge(judge, asked)
     said = f"{len(asked)} questions, policy {folder.name}, engine {engine.value}"
     console.print(said + (f", {n} samples of {len(asked[:sampled_questions])}" if n else ", greedy only"))
-    try:
+    with to_be_continued(console, out):
         collected = asyncio.run(
             _collect(console, asked, known, folder, engine_config, plan, config, judged, concurrency, retry_failed, out)
         )
         scores, chosen_on = _score(console, collected, {"prm": prm, "orm": orm}, scorer_config, out)
-    except (asyncio.CancelledError, Cancelled, KeyboardInterrupt):
-        console.print(f"Stopped. What is finished lies in {out}; the same command continues.")
-        raise typer.Exit(130) from None
     stored = evaluate_collected(
         collected.greedy, collected.samples, scores, judged, chosen_on, config, probes=collected.probes
     )
@@ -180,13 +181,6 @@ def _plan(n: int, sampled_questions: int | None, max_tokens: int | None, robustn
     )
 
 
-def _read(console: Console, path: Path, limit: int | None, skip_bad_rows: bool) -> tuple[Question, ...]:
-    loaded = load_questions(path, limit=limit, skip_bad_rows=skip_bad_rows)
-    if loaded.bad_rows:
-        console.print(f"{path}: bad rows left out: {loaded.bad_rows}", *loaded.errors[:20], sep="\n  ")
-    return loaded.questions
-
-
 def _refuse_overlap(test: tuple[Question, ...], validation: tuple[Question, ...]) -> None:
     """Before hours of drawing, not after."""
     asked = {question.content_hash for question in test}
@@ -221,7 +215,7 @@ async def _collect(
     engine = load_engine(folder.path, engine_config)
     display = _PartDisplay(console)
     try:
-        work = asyncio.create_task(
+        return await cancelled_by_signals(
             collect(
                 questions,
                 engine,
@@ -236,10 +230,6 @@ async def _collect(
                 sink=display,
             )
         )
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, work.cancel)
-        return await work
     finally:
         display.close()
         await engine.close()

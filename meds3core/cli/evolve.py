@@ -2,22 +2,19 @@
 
 import json
 import os
-import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from meds3core.cli.asking import BUNDLED, PolicyOption, named_policy
 from meds3core.cli.evolution_progress import GraphDisplay, plan_table
 from meds3core.cli.progress import duration
-from meds3core.cli.search import BUNDLED
+from meds3core.cli.running import stopped_by_signals, talking_console
 from meds3core.cli.settings import with_changes
 from meds3core.config.evolution import EVOLUTION_PRESETS, EvolutionConfig
-from meds3core.engines.policy import inspect_policy
 from meds3core.errors import ConfigError
 from meds3core.progress import CancelToken
-from meds3core.sandbox.bundled import policy_folder
 
 _BYTES_PER_PROCESS = 2 << 30
 
@@ -26,7 +23,7 @@ def evolve(
     questions: Annotated[Path, typer.Option(help="Training questions: JSON, JSONL, CSV or Parquet, format detected.")],
     held_out: Annotated[Path, typer.Option(help="Questions that every model is measured on and none is trained on.")],
     out: Annotated[Path, typer.Option(help="Folder of the loop; an interrupted one in it is continued.")],
-    policy: Annotated[str, typer.Option(help=f"Folder of the policy, or '{BUNDLED}' for the bundled one.")] = BUNDLED,
+    policy: PolicyOption = BUNDLED,
     validation: Annotated[
         Path | None, typer.Option(help="Questions on which strategies and thresholds are chosen.")
     ] = None,
@@ -60,8 +57,8 @@ def evolve(
     from meds3core.evolution.store import read_record
     from meds3core.report.stages_page import stages_table
 
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    folder = inspect_policy(policy_folder() if policy == BUNDLED else Path(policy)).path
+    console = talking_console()
+    folder = named_policy(policy).path
     settings = evolution_settings(folder, preset, iterations, seed, change or [])
     inputs = EvolutionInputs(questions, folder, held_out, validation)
     at_once = processes or default_processes()
@@ -77,15 +74,8 @@ def evolve(
         return
     console.print(f"{settings.iterations} iterations from {folder.name}; about {left}")
     cancel = CancelToken()
-    before = {number: signal.signal(number, lambda *_: cancel.cancel()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with GraphDisplay(console, planned) as display:
-            evolved = run(
-                settings, inputs, out, store=place, parallel=at_once, threads=each, sink=display, cancel=cancel
-            )
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with stopped_by_signals(cancel, insist=False), GraphDisplay(console, planned) as display:
+        evolved = run(settings, inputs, out, store=place, parallel=at_once, threads=each, sink=display, cancel=cancel)
     console.print(stages_table(evolved.result.stages))
     for one in evolved.result.versus:
         console.print(f"{one.first} → {one.second}, greedy: {one.accuracy}")

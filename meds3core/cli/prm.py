@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from meds3core.cli.results_progress import ResultsDisplay
+from meds3core.cli.running import stopped_by_signals, talking_console
 from meds3core.cli.settings import with_changes
-from meds3core.cli.train import stopped_by_signals
 from meds3core.cli.trees import TreeSource
 from meds3core.config.decoding import ScorerConfig
 from meds3core.data.tree_scores import TreeScores, write_tree_scores
@@ -54,7 +53,7 @@ def score(
     ] = None,
 ) -> None:
     """Score every node of every tree, each tree in one pass."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    console = talking_console()
     config = with_changes(ScorerConfig(), change or [])
     source = TreeSource(trees)
     total = sum(1 for _ in source.trees())

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -11,39 +10,37 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import TypeAdapter
 from rich.console import Console
 
+from meds3core.cli.asking import (
+    EngineChanges,
+    EngineKind,
+    EngineOption,
+    PolicyOption,
+    SkipBadRows,
+    engine_settings,
+    named_policy,
+    named_prompt,
+    read_questions,
+)
 from meds3core.cli.prm import Head, HeadOption
+from meds3core.cli.running import cancelled_by_signals, talking_console, to_be_continued
 from meds3core.cli.search_progress import SearchDisplay
 from meds3core.cli.settings import with_changes
 from meds3core.config.decoding import ScorerConfig
-from meds3core.config.engine import EngineConfig, OpenAIEngineConfig, TransformersEngineConfig, VllmEngineConfig
+from meds3core.config.engine import EngineConfig
 from meds3core.config.search import PRESETS, SearchConfig
-from meds3core.data.read import load_questions
 from meds3core.decoding.metering import MeteredScorer, SharedScorer
 from meds3core.engines.loading import load_engine
-from meds3core.engines.policy import PolicyFolder, inspect_policy
+from meds3core.engines.policy import PolicyFolder
 from meds3core.errors import ConfigError
 from meds3core.prm.card import RewardFolder, inspect_reward_model
 from meds3core.prm.loading import load_scorer
-from meds3core.sandbox.bundled import policy_folder
 from meds3core.search.base import SearchTools
 from meds3core.search.grow import grow, provenance
 from meds3core.search.run import FAILURES, TREES, ScorerProvenance, SearchManifest, SearchResult, run_search
-from meds3core.text.prompts import TEMPLATES, PromptTemplate
 from meds3core.types.question import OpenQuestion, Question
 from meds3core.verify.judge import verifier_for
-
-BUNDLED = "clinic"
-
-
-class EngineKind(StrEnum):
-    """Engines that `--engine` knows."""
-
-    transformers = "transformers"
-    vllm = "vllm"
-    openai = "openai"
 
 
 class Preset(StrEnum):
@@ -56,9 +53,9 @@ class Preset(StrEnum):
 
 def search(
     questions: Annotated[Path, typer.Option(help="Question file: JSON, JSONL, CSV or Parquet, format detected.")],
-    policy: Annotated[str, typer.Option(help=f"Folder of the policy, or '{BUNDLED}' for the bundled one.")],
+    policy: PolicyOption,
     out: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run in it is continued.")],
-    engine: Annotated[EngineKind, typer.Option(help="What runs the policy.")] = EngineKind.transformers,
+    engine: EngineOption = EngineKind.transformers,
     preset: Annotated[Preset, typer.Option(help="paper: the published values.")] = Preset.paper,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions.")] = None,
     seed: Annotated[int, typer.Option(help="All random numbers derive from it.")] = 0,
@@ -66,9 +63,7 @@ def search(
     change: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a field of SearchConfig.")
     ] = None,
-    engine_change: Annotated[
-        list[str] | None, typer.Option("--engine-set", metavar="NAME=VALUE", help="Change a field of the engine.")
-    ] = None,
+    engine_change: EngineChanges = None,
     prm: Annotated[
         Path | None, typer.Option(help="Folder of the process reward model that scores steps (simulation=scorer).")
     ] = None,
@@ -77,49 +72,25 @@ def search(
     prm_change: Annotated[
         list[str] | None, typer.Option("--prm-set", metavar="NAME=VALUE", help="Change a field of ScorerConfig.")
     ] = None,
-    skip_bad_rows: Annotated[bool, typer.Option(help="Leave out rows that do not load, and say how many.")] = False,
+    skip_bad_rows: SkipBadRows = False,
     retry_failed: Annotated[bool, typer.Option(help="Grow the questions that failed before once more.")] = False,
 ) -> None:
     """Grow reasoning trees over questions whose answers can be checked."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    console = talking_console()
     config = with_changes(PRESETS[preset.value], change or [])
-    engine_config = engine_settings(engine, engine_change or [])
-    folder = inspect_policy(policy_folder() if policy == BUNDLED else Path(policy))
-    loaded = load_questions(questions, limit=limit, skip_bad_rows=skip_bad_rows)
-    if loaded.errors:
-        rows = "1 bad row" if loaded.bad_rows == 1 else f"{loaded.bad_rows} bad rows"
-        console.print(f"{rows} left out:", *loaded.errors[:20], sep="\n  ")
+    engine_config = engine_settings(engine, engine_change)
+    folder = named_policy(policy)
+    known = read_questions(console, questions, limit, skip_bad_rows)
     guide = _guide(prm, prm_base, prm_head, prm_change or [], config)
-    asked = loaded.questions if config.mode == "training" else [one.without_gold() for one in loaded.questions]
+    asked = known if config.mode == "training" else [one.without_gold() for one in known]
 
-    console.print(f"{len(loaded.questions)} questions, policy {folder.name}, engine {engine.value}")
+    console.print(f"{len(known)} questions, policy {folder.name}, engine {engine.value}")
     display = SearchDisplay(console)
-    try:
+    with to_be_continued(console, out):
         result = asyncio.run(
             _search(asked, folder, engine_config, config, guide, seed, concurrency, out, retry_failed, display)
         )
-    except (asyncio.CancelledError, KeyboardInterrupt):
-        console.print(f"Stopped. What is finished lies in {out}; the same command continues.")
-        raise typer.Exit(130) from None
     _say(console, result, out)
-
-
-def engine_settings(kind: EngineKind, changes: list[str]) -> EngineConfig:
-    """The configuration of an engine with `NAME=VALUE` changes."""
-    if kind is EngineKind.openai:
-        # It has fields without defaults, so the changes are its whole description.
-        pairs = (change.partition("=") for change in changes)
-        return TypeAdapter(OpenAIEngineConfig).validate_python(
-            {"kind": "openai", **{name.strip(): value.strip() for name, _, value in pairs}}
-        )
-    if kind is EngineKind.vllm:
-        return with_changes(VllmEngineConfig(), changes)
-    return with_changes(TransformersEngineConfig(), changes)
-
-
-def prompt_template(config: SearchConfig, folder: PolicyFolder) -> PromptTemplate:
-    """The prompt that the configuration names, or else the policy's folder."""
-    return TEMPLATES[folder.prompt if config.prompt == "auto" else config.prompt]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +142,7 @@ async def _search(
         tools = SearchTools(
             engine=engine,
             verifier_for=verifier_for,
-            prompt=prompt_template(config, folder),
+            prompt=named_prompt(config.prompt, folder),
             config=config,
             seed=seed,
             scorer=scorer,
@@ -180,22 +151,18 @@ async def _search(
         manifest = SearchManifest(
             provenance=provenance(tools), config=json.loads(config.model_dump_json()), scorer=made_by
         )
-        work = asyncio.create_task(
-            run_search(
-                questions,
-                lambda question: grow(question, tools),
-                manifest,
-                out,
-                concurrency=concurrency,
-                retry_failed=retry_failed,
-                sink=display,
-            )
-        )
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, work.cancel)
         with display:
-            return await work
+            return await cancelled_by_signals(
+                run_search(
+                    questions,
+                    lambda question: grow(question, tools),
+                    manifest,
+                    out,
+                    concurrency=concurrency,
+                    retry_failed=retry_failed,
+                    sink=display,
+                )
+            )
 
 
 def _say(console: Console, result: SearchResult, out: Path) -> None:

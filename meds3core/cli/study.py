@@ -1,17 +1,16 @@
 """`meds3 sandbox study`: the figures of docs/results.md; Ctrl-C stops, the same command continues."""
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from meds3core.cli.evolve import cores, default_processes
 from meds3core.cli.progress import duration
+from meds3core.cli.running import stopped_by_signals, talking_console
 from meds3core.cli.settings import with_changes
 from meds3core.errors import ConfigError
 from meds3core.progress import CancelToken, ProgressSink
@@ -41,7 +40,7 @@ def study(
     from meds3core.sandbox.study.config import STUDY_PRESETS
     from meds3core.sandbox.study.run import PartPlan, Places, Study
 
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    console = talking_console()
     if preset not in STUDY_PRESETS:
         raise ConfigError(f"no preset {preset!r}; there are {', '.join(STUDY_PRESETS)}")
     config = with_changes(STUDY_PRESETS[preset], change or [])
@@ -67,10 +66,6 @@ def study(
             yield display
 
     cancel = CancelToken()
-    before = {number: signal.signal(number, lambda *_: cancel.cancel()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with stopped_by_signals(cancel, insist=False):
         job.run(show, cancel)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     typer.echo(f"the page: {places.page}; with charts: {out / 'results.html'}")

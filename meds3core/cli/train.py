@@ -1,9 +1,6 @@
 """`meds3 train`: policies and reward models from label sets; Ctrl-C saves and stops, the same command continues."""
 
 import json
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,18 +8,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from meds3core.cli.asking import BUNDLED, named_policy
+from meds3core.cli.running import stopped_by_signals, talking_console
 from meds3core.cli.settings import with_changes
 from meds3core.cli.training_progress import TrainingDisplay
 from meds3core.config.training import TRAINING_PRESETS, TrainConfig
-from meds3core.engines.policy import PolicyFolder, inspect_policy
+from meds3core.engines.policy import PolicyFolder
 from meds3core.errors import Cancelled, ConfigError
 from meds3core.progress import CancelToken
-from meds3core.sandbox.bundled import policy_folder
 from meds3core.training.base import TrainingResult
 from meds3core.training.launch import launch
 from meds3core.training.methods import TrainJob, run_job
-
-BUNDLED = "clinic"
 
 
 class Method(StrEnum):
@@ -64,11 +60,11 @@ def train(
     processes: Annotated[int, typer.Option(min=1, help="Processes that train together, each on its own GPU.")] = 1,
 ) -> None:
     """Train a policy or a reward model. Beside `out`, `<out>.work` keeps checkpoints until it is finished."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    console = talking_console()
     wanted, other = (questions, data) if method is Method.grpo else (data, questions)
     if wanted is None or other is not None:
         raise ConfigError(f"{method.value} learns from {'--questions' if method is Method.grpo else '--data'} alone")
-    folder = inspect_policy(policy_folder() if start == BUNDLED else Path(start))
+    folder = named_policy(start)
     config = settings_for(method, preset, folder, change or [])
     job = TrainJob.model_validate({"start": folder.path, "data": wanted, "config": config.model_dump(), "out": out})
     console.print(f"{method.value} of {folder.name} into {out}; loading takes some seconds")
@@ -95,23 +91,6 @@ def settings_for(method: Method, preset: Preset, start: PolicyFolder, changes: l
         if name not in TRAINING_PRESETS:
             raise ConfigError(f"{card} names the training preset {name!r}, which does not exist: give --preset")
     return with_changes(TRAINING_PRESETS[name][method.value], changes)
-
-
-@contextmanager
-def stopped_by_signals(cancel: CancelToken) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) asks the work to save and stop; a second Ctrl-C interrupts it where it stands."""
-
-    def stop(*_: object) -> None:
-        if cancel.cancelled:
-            raise KeyboardInterrupt
-        cancel.cancel()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _say(console: Console, result: TrainingResult) -> None:
