@@ -14,8 +14,7 @@ from meds3core.progress import CancelToken, ProgressSink
 from meds3core.training.base import EmptyTrainingSet, TrainingResult
 from meds3core.training.card import data_hash
 from meds3core.training.models import load_tokenizer
-from meds3core.training.prm import refuse_one_sided
-from meds3core.training.reward_batches import RewardRow
+from meds3core.training.reward_batches import RewardRow, refuse_one_sided
 from meds3core.training.reward_trainer import train_reward_model
 from meds3core.types.labels import LabelledTrajectory
 

@@ -18,7 +18,7 @@ from meds3core.progress import CancelToken, ProgressSink
 from meds3core.training.base import EmptyTrainingSet, TrainingResult
 from meds3core.training.card import data_hash
 from meds3core.training.models import load_tokenizer
-from meds3core.training.reward_batches import RewardRow
+from meds3core.training.reward_batches import RewardRow, refuse_one_sided
 from meds3core.training.reward_trainer import train_reward_model
 from meds3core.types.labels import LabelledTrajectory
 
@@ -81,17 +81,6 @@ def prm_rows(
             )
         )
     return rows
-
-
-def refuse_one_sided(trajectories: Sequence[LabelledTrajectory]) -> None:
-    """Raise `EmptyTrainingSet` where all trajectories are right or all are wrong: there is nothing to tell apart."""
-    right = sum(trajectory.correct for trajectory in trajectories)
-    if right in (0, len(trajectories)):
-        only = "right" if right else "wrong"
-        raise EmptyTrainingSet(
-            f"All {len(trajectories)} trajectories are {only}: a reward model learns from both kinds. Search more "
-            "questions, or ones that the policy solves only sometimes."
-        )
 
 
 def _used(trajectory: LabelledTrajectory) -> list[int]:
