@@ -1,204 +1,39 @@
-"""Training of reward models: hand-worked losses, forests equal to flat rows, what is trained is what is read."""
+"""Training of reward models: what is trained is what is read, resumed equals uninterrupted, what is refused."""
 
 import json
 import math
-import random
-from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from transformers import TrainingArguments
 
-from meds3core.config.decoding import ScorerConfig
 from meds3core.config.labels import StepLabelConfig
-from meds3core.config.training import LoraSettings, OrmConfig, PrmConfig
+from meds3core.config.training import LoraSettings, OrmConfig
 from meds3core.data.labels import write_labels
-from meds3core.encoding.trajectory import EncodedTrajectory, TrajectoryEncoder
+from meds3core.encoding.trajectory import TrajectoryEncoder
 from meds3core.engines.policy import inspect_policy
 from meds3core.errors import Cancelled, ConfigError, PolicyError
 from meds3core.labels.base import LabelSet
 from meds3core.prm.base import ScoreItem
 from meds3core.prm.loading import load_scorer
 from meds3core.prm.model import new_reward_model
-from meds3core.prm.tree_attention import NAME
 from meds3core.progress import CancelToken, ProgressEvent
 from meds3core.text.steps import OPENER
 from meds3core.training.base import EmptyTrainingSet
-from meds3core.training.batches import plan_batches
 from meds3core.training.launch import launch
 from meds3core.training.methods import TrainJob, run_job
 from meds3core.training.models import load_tokenizer
 from meds3core.training.orm import train_orm
 from meds3core.training.prm import prm_rows, train_prm
-from meds3core.training.reward_batches import RewardRow, flat_batch, plan_packs, tree_batch
-from meds3core.training.reward_trainer import RewardTrainer, step_losses
+from meds3core.training.reward_batches import flat_batch
 from meds3core.types.labels import LabelCounts, LabelledTrajectory
 from tests.core.prm.tiny import make_question, write_policy, write_prm
-
-CPU = ScorerConfig(device="cpu")
-GOOD, BAD = "The weight fits the dose.", "Ignore the weight."
-
-
-def make_trajectories(count: int, seed: int = 0) -> list[LabelledTrajectory]:
-    """Over five questions; a step is good or bad as its text says, and from a bad one on nothing is right."""
-    rng = random.Random(seed)
-    made = []
-    for _ in range(count):
-        steps = [rng.choice((GOOD, GOOD, BAD)) for _ in range(rng.randint(1, 4))]
-        right = BAD not in steps
-        labels = [None, *(float(BAD not in steps[: number + 1]) for number in range(len(steps)))]
-        made.append(
-            LabelledTrajectory(
-                question=make_question(rng.randrange(5)),
-                bodies=(OPENER, *steps),
-                labels=tuple(labels),
-                correct=right,
-            )
-        )
-    return made
+from tests.core.training.rewards import BAD, CPU, GOOD, make_trainer, make_trajectories, settings_for
+from tests.core.training.tiny import weights
 
 
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory):
     return write_policy(tmp_path_factory.mktemp("policy") / "tiny")
-
-
-def settings_for(**changes) -> PrmConfig:
-    quick = {
-        "learning_rate": 3e-3,
-        "epochs": 8,
-        "batch_size": 8,
-        "micro_batch_size": 8,
-        "lora": None,
-        "threads": 1,
-        "max_length": 600,
-    }
-    return PrmConfig(**(quick | changes))
-
-
-# --- the loss ------------------------------------------------------------------------------------------------------
-
-
-def test_hand_worked_step_losses():
-    """Logit 0 (score 1/2) against 0.8; logit ln 3 (score 3/4) against 1.
-
-    Cross-entropy: ln 2 and −ln ¾. Squared: 0.3² and 0.25². Huber, δ = 0.25: 0.25·(0.3 − 0.125) and ½·0.25².
-    """
-    logits, targets = torch.tensor([0.0, math.log(3)]), torch.tensor([0.8, 1.0])
-    assert step_losses(logits, targets, "bce").tolist() == pytest.approx([math.log(2), -math.log(0.75)], abs=1e-6)
-    assert step_losses(logits, targets, "mse").tolist() == pytest.approx([0.09, 0.0625], abs=1e-6)
-    assert step_losses(logits, targets, "huber").tolist() == pytest.approx([0.04375, 0.03125], abs=1e-6)
-
-
-class ConstantLogits(torch.nn.Module):
-    """Gives the token's id as its logit."""
-
-    def __init__(self):
-        super().__init__()
-        self.unused = torch.nn.Parameter(torch.zeros(1))
-
-    def forward(self, input_ids, **_):
-        logits = input_ids[..., None].float() + 0.0 * self.unused
-        return type("Output", (), {"logits": logits})()
-
-
-def make_trainer(model, tmp_path, loss="bce") -> RewardTrainer:
-    arguments = TrainingArguments(
-        output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to="none", remove_unused_columns=False
-    )
-    return RewardTrainer(loss=loss, model=model, args=arguments)
-
-
-def test_the_loss_is_the_weighted_mean_over_all_labelled_steps(tmp_path):
-    """Two trajectories with 2 and 1 labelled steps: logits 0, 2 and 0; targets 0.8, 1 and 0; weights 3, 1 and 1.
-
-    Per step ln 2, ln(1 + e^−2) = 0.12693, ln 2; so (3·ln 2 + 0.12693 + ln 2) / 5 = 0.57990. Cut into two passes, with
-    the whole step's weight as divisor, the parts add up to the same; tokens between step ends are never read.
-    """
-    rows = [
-        RewardRow(EncodedTrajectory((9, 0, 9, 2), 1, (1, 3)), (0.8, 1.0), (3.0, 1.0)),
-        RewardRow(EncodedTrajectory((9, 9, 0), 1, (2,)), (0.0,), (1.0,)),
-    ]
-    expected = (4 * math.log(2) + math.log(1 + math.exp(-2))) / 5
-    model = ConstantLogits()
-    trainer = make_trainer(model, tmp_path)
-    assert trainer.compute_loss(model, flat_batch(rows)).item() == pytest.approx(expected, abs=1e-6)
-    assert trainer.compute_loss(model, tree_batch(rows)).item() == pytest.approx(expected, abs=1e-6)
-    parts = [flat_batch(rows[:1]), flat_batch(rows[1:])]
-    weight = trainer._get_num_items_in_batch(parts, torch.device("cpu"))
-    total = sum(trainer.compute_loss(model, part, num_items_in_batch=weight).item() for part in parts)
-    assert total == pytest.approx(expected, abs=1e-6)
-
-
-@pytest.mark.parametrize("kind", ["llama", "qwen2"])
-@pytest.mark.parametrize("loss", ["bce", "mse"])
-def test_a_forest_gives_the_loss_and_the_gradients_of_flat_rows(kind, loss, tmp_path):
-    """Relative error at most 1e-5 in float64, with shared steps that differ in label and weight."""
-    rng = random.Random(3)
-    folder = inspect_policy(write_prm(tmp_path / kind, kind))
-    encoder = TrajectoryEncoder(load_tokenizer(folder))
-    trajectories = [
-        trajectory.model_copy(
-            update={
-                "labels": (None, *(rng.random() for _ in trajectory.bodies[1:])),
-                "weights": tuple(rng.choice((0.5, 1.0, 3.0)) for _ in trajectory.bodies),
-            }
-        )
-        for trajectory in make_trajectories(20, seed=1)
-    ]
-    rows = prm_rows(encoder, trajectories, 600)
-    model = new_reward_model(folder, torch.float64)
-    found = {}
-    for layout in ("flat", "tree"):
-        model.set_attn_implementation("sdpa" if layout == "flat" else NAME)
-        trainer = make_trainer(model, tmp_path / layout, loss)
-        model.zero_grad()
-        value = trainer.compute_loss(model, flat_batch(rows) if layout == "flat" else tree_batch(rows))
-        value.backward()
-        found[layout] = (value.item(), {name: p.grad.clone() for name, p in model.named_parameters()})
-    assert found["tree"][0] == pytest.approx(found["flat"][0], rel=1e-6)
-    for name, gradient in found["flat"][1].items():
-        error = (found["tree"][1][name] - gradient).norm() / gradient.norm()
-        assert gradient.norm() > 0
-        assert float(error) <= 1e-5, name
-
-
-# --- which rows a step sees ----------------------------------------------------------------------------------------
-
-
-@given(
-    st.lists(st.integers(1, 12), min_size=1, max_size=12),
-    st.integers(1, 8),
-    st.sampled_from([0.5, 1.0, 2.5]),
-    st.integers(0, 5),
-)
-@settings(max_examples=150, deadline=None)
-def test_steps_are_made_of_whole_questions(sizes, batch, epochs, seed):
-    rows = [
-        RewardRow(EncodedTrajectory((question, 50, number), 1, (2,)), (1.0,), (1.0,))
-        for question, size in enumerate(sizes)
-        for number in range(size)
-    ]
-    config = PrmConfig(batch_size=batch, micro_batch_size=1, epochs=epochs, seed=seed)
-    once, cut = plan_packs(rows, config, 1), plan_packs(rows, config, 3)
-    assert once.plan.steps == len(once.packs) == plan_batches([3] * len(rows), config).steps
-    assert len(cut.packs) == 3 * len(once.packs)
-    seen = [0] * len(rows)
-    for step, pack in enumerate(once.packs):
-        assert pack
-        parts = cut.packs[3 * step : 3 * step + 3]
-        assert sum(parts, ()) == pack
-        assert max(map(len, parts)) - min(map(len, parts)) <= 1
-        for index in pack:
-            seen[index] += 1
-        for question, size in enumerate(sizes):
-            if size <= batch:
-                held = sum(rows[index].encoded.ids[0] == question for index in pack)
-                assert held % size == 0
-    assert max(seen) - min(seen) <= 2
-    assert plan_packs(rows, config, 1) == once
 
 
 # --- training ------------------------------------------------------------------------------------------------------
@@ -241,16 +76,10 @@ def test_a_prm_learns_which_steps_are_bad_and_is_read_as_it_was_trained(layout, 
     assert sum(losses) / len(losses) == pytest.approx(trained, rel=1e-3)
 
 
-def weights_of(folder: Path) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load_file
-
-    return load_file(folder / "model.safetensors")
-
-
 def test_lora_moves_the_adapted_weights_and_keeps_the_rest(policy, tmp_path):
     lora = LoraSettings(rank=4, alpha=8)
     train_prm(policy, make_trajectories(40), settings_for(lora=lora, epochs=2), tmp_path / "merged")
-    before, after = weights_of(policy), weights_of(tmp_path / "merged")
+    before, after = weights(policy), weights(tmp_path / "merged")
     moved = {name for name, tensor in after.items() if name in before and not torch.equal(tensor, before[name])}
     assert moved == {name for name in before if "_proj" in name}
     assert float(after["score.weight"].abs().max()) > 0
@@ -327,7 +156,7 @@ def test_a_cancelled_run_continues_to_the_same_weights(layout, policy, tmp_path)
     assert not (tmp_path / "prm").exists()
     train_prm(policy, trajectories, config.model_copy(update={"log_every": 1}), tmp_path / "prm")
     train_prm(policy, trajectories, config.model_copy(update={"log_every": 1}), tmp_path / "whole")
-    interrupted, whole = weights_of(tmp_path / "prm"), weights_of(tmp_path / "whole")
+    interrupted, whole = weights(tmp_path / "prm"), weights(tmp_path / "whole")
     assert all(torch.equal(interrupted[name], whole[name]) for name in whole)
 
 
@@ -340,9 +169,9 @@ def test_recomputed_activations_and_half_precision_train_alike(policy, tmp_path)
         ("half", {"precision": "bfloat16"}),
     ):
         train_prm(policy, trajectories, settings_for(epochs=2, **changes), tmp_path / name)
-    plain = weights_of(tmp_path / "plain")
+    plain = weights(tmp_path / "plain")
     for name, tolerance in (("checkpointed", 1e-5), ("half", 0.1)):
-        for key, tensor in weights_of(tmp_path / name).items():
+        for key, tensor in weights(tmp_path / name).items():
             torch.testing.assert_close(tensor, plain[key], atol=tolerance, rtol=tolerance)
 
 
@@ -365,7 +194,7 @@ def test_two_processes_train_like_one(layout, policy, tmp_path):
     run_job(job)
     halved = config.model_copy(update={"micro_batch_size": 4})
     launch(job.model_copy(update={"config": halved, "out": tmp_path / "two"}), 2)
-    one, two = weights_of(tmp_path / "one"), weights_of(tmp_path / "two")
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, atol=2e-4, rtol=1e-3)
 
