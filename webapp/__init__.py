@@ -1,1 +1,1 @@
-"""The Django application: remembers and shows what `meds3core` computes. To come (see docs/architecture.md)."""
+"""The web application: remembers and shows what `meds3core` computes. It never loads a model (docs/architecture.md)."""

@@ -1,0 +1,77 @@
+"""Who may do what: one table of roles and actions. Pages, API and sockets ask it; nothing else decides.
+
+The instance's operator is no role of a team: an operator sees queues, workers and failures by id, kind and team name,
+and never a team's content (`OPERATOR_ACTIONS`). A person may be both.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from django.db import models
+
+
+class Role(models.TextChoices):
+    """What a person is in a team, from most to least."""
+
+    OWNER = "owner", "Owner"
+    MANAGER = "manager", "Manager"
+    ANNOTATOR = "annotator", "Annotator"
+    VIEWER = "viewer", "Viewer"
+
+
+class Action(StrEnum):
+    """Something a person does in a team. The first word is the noun, also of API scopes."""
+
+    TEAM_VIEW = "team.view"
+    TEAM_MANAGE = "team.manage"
+    TEAM_OWN = "team.own"
+    AUDIT_VIEW = "audit.view"
+    TOKEN_OWN = "token.own"
+
+    DATASET_VIEW = "dataset.view"
+    DATASET_CHANGE = "dataset.change"
+    JOB_VIEW = "job.view"
+    JOB_SUBMIT = "job.submit"
+    JOB_CONTROL = "job.control"
+    MODEL_VIEW = "model.view"
+    MODEL_CHANGE = "model.change"
+
+
+class OperatorAction(StrEnum):
+    """Something the instance's operator does."""
+
+    OPERATIONS_VIEW = "operations.view"
+    OPERATIONS_CONTROL = "operations.control"
+    TEAM_CREATE = "team.create"
+
+
+_OWNER = frozenset({Role.OWNER})
+_MANAGERS = _OWNER | {Role.MANAGER}
+_READERS = _MANAGERS | {Role.VIEWER}
+_ALL = _READERS | {Role.ANNOTATOR}
+
+RULES: Mapping[Action, frozenset[Role]] = {
+    Action.TEAM_VIEW: _ALL,
+    Action.TEAM_MANAGE: _MANAGERS,  # invite and remove annotators and viewers
+    Action.TEAM_OWN: _OWNER,  # owners and managers, settings, deletion
+    Action.AUDIT_VIEW: _OWNER,
+    Action.TOKEN_OWN: _ALL,  # each person's own tokens, never wider than the role
+    Action.DATASET_VIEW: _READERS,
+    Action.DATASET_CHANGE: _MANAGERS,
+    Action.JOB_VIEW: _READERS,
+    Action.JOB_SUBMIT: _MANAGERS,
+    Action.JOB_CONTROL: _MANAGERS,
+    Action.MODEL_VIEW: _READERS,
+    Action.MODEL_CHANGE: _MANAGERS,
+}
+"""The roles that may do each action."""
+
+
+def may(role: str | None, action: Action) -> bool:
+    """Whether somebody with this role in a team, or none, may do it there."""
+    return role in RULES[action]
+
+
+def actions_of(role: str) -> frozenset[Action]:
+    """Everything that the role may do; also the scopes that an API token of its bearer can have."""
+    return frozenset(action for action in Action if may(role, action))

@@ -1,0 +1,9 @@
+"""Where uvicorn comes in: HTTP to Django; sockets are added by the apps that have them."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings.local")
+
+application = get_asgi_application()
