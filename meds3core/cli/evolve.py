@@ -51,9 +51,9 @@ def evolve(
 ) -> None:
     """Search, train and measure, round after round, with a control beside it."""
     from meds3core.evolution.estimate import estimate, wall_time
+    from meds3core.evolution.evolve import evolve as run
     from meds3core.evolution.graph import plan
     from meds3core.evolution.loop import EvolutionInputs, evolution_graph
-    from meds3core.evolution.loop import evolve as run
     from meds3core.evolution.store import read_record
     from meds3core.report.stages_page import stages_table
 

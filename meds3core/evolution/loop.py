@@ -6,36 +6,28 @@ at the end:   step labels of the newest rollouts (or all) → PRM (from the fina
 of each:      greedy answers → evaluation; of base and final also samples, scored by the PRM → strategies
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from pydantic import Field
 
 from meds3core.config.decoding import SampleConfig
 from meds3core.config.evolution import EvolutionConfig
 from meds3core.config.training import TrainConfig
 from meds3core.data.read import load_questions
-from meds3core.data.write import atomic_text
 from meds3core.errors import ConfigError
 from meds3core.evolution.graph import External, Input, Stage, StageRef
-from meds3core.evolution.run import StageResult, run_graph
 from meds3core.evolution.stages.curriculum import CURRICULUM, QUESTIONS, CurriculumStage
 from meds3core.evolution.stages.evaluate import EVALUATE, EVALUATION, EvaluateStage
 from meds3core.evolution.stages.labels import CONTROL, LABEL, LABELS, ControlStage, LabelStage
-from meds3core.evolution.stages.report import PAGE, REPORT, RESULT, EvolutionResult, Policy, ReportStage
+from meds3core.evolution.stages.report import REPORT, Policy, ReportStage
 from meds3core.evolution.stages.sample import SAMPLE, SampleStage
 from meds3core.evolution.stages.score import SCORE, ScoreStage
 from meds3core.evolution.stages.search import MERGE, SEARCH, MergeStage, SearchStage
 from meds3core.evolution.stages.train import TRAIN, TrainStage
 from meds3core.evolution.store import RECORD
-from meds3core.progress import CancelToken, ProgressSink
 from meds3core.search.run import TREES
-from meds3core.types.record import Record
 
-BASE, FINAL_REPORT, CARD = "base", "report", "evolution.json"
+BASE, FINAL_REPORT = "base", "report"
 
 
 @dataclass(frozen=True)
@@ -56,86 +48,6 @@ class EvolutionGraph:
     policies: list[Policy] = field(default_factory=list)
     """The base first, then in order of training; with every control beside its SFT model."""
     final: str = BASE
-
-
-class StageLine(Record):
-    """A stage as the loop's own file lists it."""
-
-    name: str
-    kind: str
-    folder: str = Field(description="In the store")
-    seconds: float
-    processor_seconds: float
-    figures: dict[str, Any]
-
-
-_LINE = {"kind", "seconds", "processor_seconds", "figures"}
-
-
-class EvolutionCard(Record):
-    """What a loop was run with and where its parts lie: `evolution.json`."""
-
-    format: str = "meds3-evolution-run/1"
-    config: EvolutionConfig
-    store: str
-    final: str
-    stages: tuple[StageLine, ...]
-
-
-@dataclass(frozen=True)
-class Evolved:
-    """A finished loop: its figures, and where everything lies."""
-
-    result: EvolutionResult
-    stages: dict[str, StageResult]
-    final_policy: Path
-    prm: Path | None
-    page: Path
-
-
-def evolve(
-    config: EvolutionConfig,
-    inputs: EvolutionInputs,
-    out: Path,
-    *,
-    store: Path | None = None,
-    parallel: int = 1,
-    threads: int = 1,
-    sink: ProgressSink | None = None,
-    cancel: CancelToken | None = None,
-) -> Evolved:
-    """Run the loop, or what is missing of it; `out` then holds `result.json`, `report.html` and `evolution.json`.
-
-    `store` holds the stages, by default in `out`; several loops may share one, and then share equal stages. The result
-    file is the same for the same configuration and inputs, however often the loop was interrupted. Raises what
-    `run_graph` raises.
-    """
-    store = store or out / "stages"
-    graph = evolution_graph(config, inputs)
-    results = run_graph(graph.stages, store, parallel=parallel, threads=threads, sink=sink, cancel=cancel)
-    report, prm = results[FINAL_REPORT].folder, f"prm-{config.iterations}"
-    out.mkdir(parents=True, exist_ok=True)
-    for name in (RESULT, PAGE):
-        with atomic_text(out / name) as file:
-            file.write((report / name).read_text(encoding="utf-8"))
-    card = EvolutionCard(
-        config=config,
-        store=os.path.relpath(store, out),
-        final=graph.final,
-        stages=tuple(
-            StageLine(name=name, folder=one.folder.name, **one.model_dump(include=_LINE))
-            for name, one in results.items()
-        ),
-    )
-    with atomic_text(out / CARD) as file:
-        file.write(card.model_dump_json(indent=1) + "\n")
-    return Evolved(
-        result=EvolutionResult.model_validate_json((report / RESULT).read_bytes()),
-        stages=results,
-        final_policy=inputs.policy if graph.final == BASE else results[graph.final].folder / graph.final,
-        prm=results[prm].folder / prm if prm in results else None,
-        page=out / PAGE,
-    )
 
 
 def evolution_graph(config: EvolutionConfig, inputs: EvolutionInputs) -> EvolutionGraph:

@@ -26,7 +26,7 @@ HEAVY = ("torch", "transformers", "vllm", "pyarrow", "datasets")
         "meds3core.data.labels",
         "meds3core.decoding.curves",
         "meds3core.evaluation.run",
-        "meds3core.evolution.loop",
+        "meds3core.evolution.evolve",
         "meds3core.cli.main",
         "webapp",
     ],

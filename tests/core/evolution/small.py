@@ -5,7 +5,8 @@ from pathlib import Path
 
 from meds3core.config.evolution import EVOLUTION_PRESETS, EvolutionConfig
 from meds3core.data.write import write_questions
-from meds3core.evolution.loop import EvolutionInputs, Evolved, evolve
+from meds3core.evolution.evolve import Evolved, evolve
+from meds3core.evolution.loop import EvolutionInputs
 from meds3core.progress import ProgressEvent
 from meds3core.sandbox.bundled import policy_folder
 from meds3core.sandbox.questions import generate

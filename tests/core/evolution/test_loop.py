@@ -16,8 +16,9 @@ from meds3core.config.training import CLINIC
 from meds3core.data.labels import read_card
 from meds3core.data.trees import read_trees
 from meds3core.errors import ConfigError
+from meds3core.evolution.evolve import EvolutionCard
 from meds3core.evolution.graph import External, Stage, StageRef, plan
-from meds3core.evolution.loop import EvolutionCard, evolution_graph
+from meds3core.evolution.loop import evolution_graph
 from meds3core.evolution.run import StageRefused, run_graph
 from meds3core.evolution.stages.report import EvolutionResult
 from meds3core.evolution.stages.search import SEARCH, SearchStage

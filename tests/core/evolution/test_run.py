@@ -334,7 +334,7 @@ def long_diamond() -> list[Stage]:
 
 def test_planning_and_running_import_nothing_heavy():
     code = (
-        "import sys, meds3core.evolution.loop, meds3core.evolution.run, meds3core.cli.evolve\n"
+        "import sys, meds3core.evolution.evolve, meds3core.cli.evolve\n"
         "print([name for name in ('torch', 'transformers', 'trl', 'vllm', 'datasets') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
