@@ -1,0 +1,267 @@
+"""What a job does: one specification per kind. The same record is the web form, the API body, the job's row and what
+the worker gets.
+
+A specification holds references, never a place: no path but on the command line (`LocalPath`), no URL, no secret. A
+remote engine is a registered endpoint; its key reaches the worker by its environment.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import Field, TypeAdapter, model_validator
+
+from meds3core.config.decoding import SampleConfig, ScorerConfig
+from meds3core.config.engine import OpenAIEngineConfig, TransformersEngineConfig, VllmEngineConfig
+from meds3core.config.evaluation import EvaluationConfig
+from meds3core.config.evolution import EvolutionConfig
+from meds3core.config.labels import PairLabelConfig, SftLabelConfig, StepLabelConfig
+from meds3core.config.search import SearchConfig
+from meds3core.config.training import DpoConfig, GrpoConfig, OrmConfig, PrmConfig, SftConfig
+from meds3core.data.curriculum import CurriculumSettings
+from meds3core.types.record import Record
+
+RegisteredKind = Literal["upload", "dataset", "model", "endpoint", "trees", "labels", "evaluation"]
+
+
+class LocalPath(Record):
+    """A file or folder of this machine. Only the command line takes it; web and API refuse it."""
+
+    path: str = Field(min_length=1, max_length=4096)
+
+
+class Registered(Record):
+    """Something that the instance knows: checked against the team at submit and again at claim."""
+
+    kind: RegisteredKind
+    id: UUID
+
+
+Reference = LocalPath | Registered
+
+Engine = Annotated[TransformersEngineConfig | VllmEngineConfig, Field(discriminator="kind")]
+"""An engine in the job's own process. A remote one is a `Registered` endpoint."""
+
+
+class _Spec(Record):
+    @model_validator(mode="after")
+    def _names_no_place(self) -> Self:
+        for part in _parts(self):
+            if isinstance(part, OpenAIEngineConfig):
+                raise ValueError("a job's remote engine is a registered endpoint; a specification holds no URL")
+            if isinstance(part, VllmEngineConfig) and part.adapter is not None:
+                raise ValueError("a job's adapter belongs to its registered model; a specification holds no path")
+        return self
+
+
+class ImportSpec(_Spec):
+    """An uploaded file becomes a new version of a dataset."""
+
+    kind: Literal["import"] = "import"
+    upload: Reference
+    dataset: Reference | None = Field(default=None, description="None: a new one, called `name`")
+    name: str = Field(default="", max_length=200)
+    columns: tuple[tuple[str, str], ...] = Field(default=(), max_length=64, description="Our field, column of the file")
+
+
+class PassRatesSpec(_Spec):
+    """How often a policy solves each question, for the curriculum; then the curriculum's sample."""
+
+    kind: Literal["pass-rates"] = "pass-rates"
+    questions: Reference
+    policy: Reference
+    engine: Engine = TransformersEngineConfig()
+    sampling: SampleConfig = SampleConfig()
+    curriculum: CurriculumSettings = CurriculumSettings()
+    seed: int = Field(default=0, ge=0)
+
+
+class SearchSpec(_Spec):
+    """Trees over the questions of a dataset; `shards` workers may share them."""
+
+    kind: Literal["search"] = "search"
+    questions: Reference
+    policy: Reference
+    engine: Engine | Registered = TransformersEngineConfig()
+    search: SearchConfig = SearchConfig()
+    scorer: Reference | None = Field(default=None, description="The process reward model that guides the search")
+    limit: int | None = Field(default=None, ge=1, description="The first so many questions; None: all")
+    concurrency: int = Field(default=64, ge=1, le=4096, description="Trees that grow at once in one worker")
+    shards: int = Field(default=1, ge=1, le=64)
+    seed: int = Field(default=0, ge=0)
+
+
+class TreeScoringSpec(_Spec):
+    """A process reward model scores stored trees."""
+
+    kind: Literal["tree-scoring"] = "tree-scoring"
+    trees: Reference
+    model: Reference
+    scorer: ScorerConfig = ScorerConfig()
+
+
+class LabelsSpec(_Spec):
+    """Stored trees become a training set: whichever of the three has settings."""
+
+    kind: Literal["labels"] = "labels"
+    trees: tuple[Reference, ...] = Field(min_length=1, max_length=64)
+    sft: SftLabelConfig | None = None
+    pairs: PairLabelConfig | None = None
+    steps: StepLabelConfig | None = None
+
+    @model_validator(mode="after")
+    def _builds_one(self) -> Self:
+        if sum(part is not None for part in (self.sft, self.pairs, self.steps)) != 1:
+            raise ValueError("give the settings of exactly one of sft, pairs and steps")
+        return self
+
+
+class _TrainingSpec(_Spec):
+    policy: Reference
+    labels: Reference
+    name: str = Field(default="", max_length=200, description="Of the new model; empty: made from the job's title")
+
+
+class SftSpec(_TrainingSpec):
+    """Supervised fine-tuning."""
+
+    kind: Literal["sft"] = "sft"
+    training: SftConfig = SftConfig()
+
+
+class DpoSpec(_TrainingSpec):
+    """Preference training."""
+
+    kind: Literal["dpo"] = "dpo"
+    training: DpoConfig = DpoConfig()
+
+
+class PrmSpec(_TrainingSpec):
+    """Training of a process reward model."""
+
+    kind: Literal["prm"] = "prm"
+    training: PrmConfig = PrmConfig()
+
+
+class OrmSpec(_TrainingSpec):
+    """Training of an outcome reward model."""
+
+    kind: Literal["orm"] = "orm"
+    training: OrmConfig = OrmConfig()
+
+
+class GrpoSpec(_Spec):
+    """Reinforcement learning on questions whose answers can be checked."""
+
+    kind: Literal["grpo"] = "grpo"
+    policy: Reference
+    questions: Reference
+    training: GrpoConfig = GrpoConfig()
+    name: str = Field(default="", max_length=200)
+
+
+class EvaluationSpec(_Spec):
+    """Strategies of inference measured on a benchmark."""
+
+    kind: Literal["evaluation"] = "evaluation"
+    questions: Reference
+    policy: Reference
+    scorer: Reference | None = None
+    engine: Engine | Registered = TransformersEngineConfig()
+    sampling: SampleConfig = SampleConfig()
+    figures: EvaluationConfig = EvaluationConfig()
+    seed: int = Field(default=0, ge=0)
+
+
+class EvolutionSpec(_Spec):
+    """The whole loop."""
+
+    kind: Literal["evolution"] = "evolution"
+    questions: Reference
+    held_out: Reference
+    validation: Reference | None = None
+    policy: Reference
+    settings: EvolutionConfig = EvolutionConfig()
+
+
+class EstimateSpec(_Spec):
+    """How long the loop would take and what it would need, from a few measured questions."""
+
+    kind: Literal["estimate"] = "estimate"
+    questions: Reference
+    policy: Reference
+    settings: EvolutionConfig = EvolutionConfig()
+
+
+class ModelImportSpec(_Spec):
+    """An uploaded model is checked, loaded once, and listed."""
+
+    kind: Literal["model-import"] = "model-import"
+    upload: Reference
+    name: str = Field(min_length=1, max_length=200)
+
+
+class ExportSpec(_Spec):
+    """Something stored is written to a file for download."""
+
+    kind: Literal["export"] = "export"
+    what: Reference
+    form: Literal["exact", "spreadsheet"] = "exact"
+
+
+class BackupSpec(_Spec):
+    """Database and files in one archive."""
+
+    kind: Literal["backup"] = "backup"
+    files: bool = Field(default=True, description="Whether stored files go along with the database")
+
+
+class SelfCheckSpec(_Spec):
+    """Proves that a queue works from submit to result: a small search over clinic questions with the bundled policy."""
+
+    kind: Literal["self-check"] = "self-check"
+    questions: int = Field(default=4, ge=1, le=1000)
+    concurrency: int = Field(default=2, ge=1, le=64)
+    max_nodes: int = Field(default=6, ge=2, le=200, description="Of each tree")
+    rollouts: int = Field(default=2, ge=1, le=64, description="Of each node")
+    seed: int = Field(default=0, ge=0)
+
+
+JobSpec = Annotated[
+    ImportSpec
+    | PassRatesSpec
+    | SearchSpec
+    | TreeScoringSpec
+    | LabelsSpec
+    | SftSpec
+    | DpoSpec
+    | PrmSpec
+    | OrmSpec
+    | GrpoSpec
+    | EvaluationSpec
+    | EvolutionSpec
+    | EstimateSpec
+    | ModelImportSpec
+    | ExportSpec
+    | BackupSpec
+    | SelfCheckSpec,
+    Field(discriminator="kind"),
+]
+
+JOB_SPEC: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
+"""Reads and checks a specification of any kind."""
+
+
+def references(spec: Record) -> Iterator[Reference]:
+    """Every reference in a specification, in the order of its fields."""
+    return (part for part in _parts(spec) if isinstance(part, LocalPath | Registered))
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    if isinstance(value, Record):
+        yield value
+        for name in type(value).model_fields:
+            yield from _parts(getattr(value, name))
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from _parts(one)
