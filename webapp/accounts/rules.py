@@ -43,6 +43,7 @@ class OperatorAction(StrEnum):
     OPERATIONS_VIEW = "operations.view"
     OPERATIONS_CONTROL = "operations.control"
     TEAM_CREATE = "team.create"
+    API_DOCS = "api.docs"
 
 
 _OWNER = frozenset({Role.OWNER})
@@ -65,6 +66,20 @@ RULES: Mapping[Action, frozenset[Role]] = {
     Action.MODEL_CHANGE: _MANAGERS,
 }
 """The roles that may do each action."""
+
+
+GRANTS: Mapping[Role, frozenset[Role]] = {
+    Role.OWNER: frozenset(Role),
+    Role.MANAGER: frozenset({Role.ANNOTATOR, Role.VIEWER}),
+    Role.ANNOTATOR: frozenset(),
+    Role.VIEWER: frozenset(),
+}
+"""The roles that each role may give, change and take away."""
+
+
+def may_grant(role: str | None, other: str) -> bool:
+    """Whether somebody with this role may give `other`, or take it away."""
+    return role is not None and other in GRANTS[Role(role)]
 
 
 def may(role: str | None, action: Action) -> bool:

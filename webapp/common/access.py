@@ -7,7 +7,7 @@ A stranger is sent to sign in; a member of another team finds nothing (404, so t
 member whose role may not do it is told so (403). tests/web/test_walls.py walks the URL map with this same declaration.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -18,20 +18,32 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.views.generic import RedirectView
 
+from webapp.accounts.actors import Actor
+from webapp.accounts.models import Door
 from webapp.accounts.rules import Action, OperatorAction, may
 from webapp.accounts.selectors import membership_of, needs_second_factor
+from webapp.accounts.tokens import bearer_of
+from webapp.common.client import client_address
 
 View = Callable[..., Any]
 
 
 @dataclass(frozen=True)
 class Access:
-    """Who may call a view. With neither action: everybody (`public`) or whoever is signed in."""
+    """Who may call a view. With neither action: everybody (`public`) or whoever is signed in.
+
+    An operator's page may be opened to whoever is signed in by a setting (`opened_by`), or to machines (`or_token`: any
+    valid API token). A path of the API says who may call it by HTTP method (`operations`); the API itself asks.
+    """
 
     public: bool = False
     action: Action | None = None
     operator: OperatorAction | None = None
+    opened_by: str = ""
+    or_token: bool = False
+    operations: Mapping[str, "Access"] | None = None
 
 
 PUBLIC, SIGNED_IN = Access(public=True), Access()
@@ -45,23 +57,31 @@ def access_of(view: View) -> Access | None:
     declared = getattr(view, "access", None)
     if isinstance(declared, Access):
         return declared
+    if getattr(view, "view_class", None) is RedirectView:
+        return PUBLIC  # shows nothing itself; where it leads is guarded
     module = getattr(view, "__module__", "") or ""
     return next((known for name, known in THIRD_PARTY.items() if module == name or module.startswith(f"{name}.")), None)
 
 
 def public(view: View) -> View:
     """Everybody, signed in or not."""
-    return _declared(view, PUBLIC)
+    return declared(view, PUBLIC)
 
 
 def signed_in(view: View) -> View:
     """Whoever is signed in; the view shows them what is theirs."""
-    return _declared(view, SIGNED_IN)
+    return declared(view, SIGNED_IN)
 
 
-def operator_page(action: OperatorAction) -> Callable[[View], View]:
-    """The instance's operators."""
-    return lambda view: _declared(view, Access(operator=action))
+def operator_page(action: OperatorAction, *, opened_by: str = "", or_token: bool = False) -> Callable[[View], View]:
+    """The instance's operators; others too where the setting `opened_by` is true, or with an API token (`or_token`)."""
+    return lambda view: declared(view, Access(operator=action, opened_by=opened_by, or_token=or_token))
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Who does what this request asks for, for services and their audit lines."""
+    user = request.user if request.user.is_authenticated else None
+    return Actor(user, Door.PAGE, client_address(request))
 
 
 def team_page(action: Action) -> Callable[[View], View]:
@@ -82,12 +102,13 @@ def team_page(action: Action) -> Callable[[View], View]:
             request.membership = membership  # type: ignore[attr-defined]
             return view(request, membership.team, **others)
 
-        return _declared(with_team, Access(action=action))
+        return declared(with_team, Access(action=action))
 
     return declare
 
 
-def _declared(view: View, access: Access) -> View:
+def declared(view: View, access: Access) -> View:
+    """Note on a view who may call it."""
     if iscoroutinefunction(view):
         raise ImproperlyConfigured(f"{name_of(view)}: declare the synchronous view that answers first")
     view.access = access  # type: ignore[attr-defined]
@@ -116,8 +137,17 @@ class AccessMiddleware:
             raise ImproperlyConfigured(f"{name_of(view)} does not say who may call it")
         if access.public:
             return None
+        if access.or_token and "Authorization" in request.headers:
+            return self._machine(request)
         if not request.user.is_authenticated:
             return redirect_to_login(request.get_full_path(), settings.LOGIN_URL)
-        if access.operator and not request.user.is_operator:
+        opened = bool(access.opened_by) and bool(getattr(settings, access.opened_by))
+        if access.operator and not request.user.is_operator and not opened:
             raise PermissionDenied("This page is for the people who run this instance.")
+        return None
+
+    @staticmethod
+    def _machine(request: HttpRequest) -> HttpResponse | None:
+        if bearer_of(request) is None:
+            return HttpResponse("This token is not valid.", status=401, headers={"WWW-Authenticate": "Bearer"})
         return None

@@ -3,6 +3,10 @@
 import logging
 
 import structlog
+from django.http import HttpRequest
+from django_structlog import middlewares
+
+from webapp.common.client import client_address
 
 
 def formatter() -> logging.Formatter:
@@ -37,3 +41,17 @@ def configure() -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+class RequestMiddleware(middlewares.RequestMiddleware):
+    """A line for each request: method, path, status, request id, user id, address. Never the query string."""
+
+    @staticmethod
+    def format_request(request: HttpRequest) -> str:
+        """Method and path alone: a query string may hold what somebody searched for."""
+        return f"{request.method} {request.path}"
+
+    @classmethod
+    def bind_ip(cls, request: HttpRequest) -> None:
+        """The address behind the configured number of proxies, which a client cannot choose."""
+        structlog.contextvars.bind_contextvars(ip=client_address(request))

@@ -4,12 +4,15 @@ from django.urls import include, path
 
 from webapp.accounts import urls as accounts
 from webapp.common import views as common
+from webapp.config.api import api
 
 urlpatterns = [
     path("", common.home, name="home"),
+    path("theme/", common.theme, name="theme"),
     path("healthz", common.healthz, name="healthz"),
-    path("accounts/", include("allauth.urls")),
     path("", include(accounts.instance)),
+    path("accounts/", include("allauth.urls")),
+    path("api/v1/", api.urls),
     path("t/<slug:team_slug>/", include(accounts.team)),
 ]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import environ
 from csp.constants import NONE, SELF
 
+from webapp.config.identity import ldap_settings, provider_origins, social_providers
 from webapp.config.secret_files import kept_secret
 
 env = environ.Env()
@@ -29,6 +30,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "django.forms",  # so that webapp.common.forms finds the templates of the widgets
     "allauth",
     "allauth.account",
     "allauth.mfa",
@@ -56,7 +58,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "webapp.common.logging.RequestMiddleware",
     "webapp.common.access.AccessMiddleware",
     "axes.middleware.AxesMiddleware",  # last: it turns a locked-out sign-in into its own answer
 ]
@@ -121,14 +123,29 @@ LOGOUT_REDIRECT_URL = "account_login"
 OPEN_SIGNUP = env.bool("MEDS3_OPEN_SIGNUP", default=False)
 """Whether anybody who reaches the instance may make an account; otherwise by invitation only."""
 
+OPEN_TEAMS = env.bool("MEDS3_OPEN_TEAMS", default=False)
+"""Whether anybody signed in may make a team; otherwise the instance's operators do."""
+
+ALLOW_ONE_TIME_SIGN_IN = False
+"""Whether a printed link may sign somebody in, from this machine only. The embedded stack allows it."""
+
 ACCOUNT_ADAPTER = "webapp.accounts.adapters.AccountAdapter"
-SOCIALACCOUNT_ADAPTER = "webapp.accounts.adapters.SocialAccountAdapter"
+SOCIALOPEN_TEAMS = env.bool("MEDS3_OPEN_TEAMS", default=False)
+"""Whether anybody signed in may make a team; otherwise the instance's operators do."""
+
+ALLOW_ONE_TIME_SIGN_IN = False
+"""Whether a printed link may sign somebody in, from this machine only. The embedded stack allows it."""
+
+ACCOUNT_ADAPTER = "webapp.accounts.adapters.SocialAccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"  # an invitation proves the address; many hospital networks have no mail server
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = None
+# Wrong passwords are counted by axes; `login_failed` counts wrong codes of the second factor, by person. Limits by
+# address are those of a ward or a whole hospital behind one address.
+ACCOUNT_RATE_LIMITS = {"login": "300/m/ip", "login_failed": "5/300s/key", "signup": "60/m/ip"}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_TOTP_ISSUER = "MedS3 Studio"
 
@@ -136,9 +153,23 @@ AXES_FAILURE_LIMIT = env.int("MEDS3_LOCKOUT_FAILURES", default=8)
 AXES_COOLOFF_TIME = env.float("MEDS3_LOCKOUT_HOURS", default=0.25)
 # By name *and* address: a whole ward shares one address, and nobody may lock a colleague out from elsewhere.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_USERNAME_FORM_FIELD = "login"
+AXES_USERNAME_CALLABLE = "webapp.accounts.lockout.counted_name"
+AXES_CLIENT_IP_CALLABLE = "webapp.accounts.lockout.counted_address"
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "account/locked_out.html"
+AXES_ENABLE_ADMIN = False
+
+PROXIES = env.int("MEDS3_PROXIES", default=0)
+"""How many reverse proxies stand in front; each adds one address to `X-Forwarded-For`."""
+ALLAUTH_TRUSTED_PROXY_COUNT = PROXIES
+
+API_REQUESTS_PER_MINUTE = env.int("MEDS3_API_REQUESTS_PER_MINUTE", default=600)
+"""How many requests one API token may make in a minute."""
+
+SOCIALACCOUNT_PROVIDERS = social_providers(env)
+vars().update(_ldap := ldap_settings(env))
+if _ldap:
+    AUTHENTICATION_BACKENDS.insert(1, "django_auth_ldap.backend.LDAPBackend")
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -159,6 +190,9 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
+FORM_RENDERER = "webapp.common.forms.StudioRenderer"
+CSRF_FAILURE_VIEW = "webapp.common.errors.csrf_failure"
+
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -167,7 +201,7 @@ CONTENT_SECURITY_POLICY = {
         "font-src": [SELF],
         "img-src": [SELF, "data:"],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        "form-action": [SELF, *provider_origins(env)],
         "object-src": [NONE],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],

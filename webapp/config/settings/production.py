@@ -17,4 +17,4 @@ CSRF_COOKIE_SECURE = True
 # Preloading would list a hospital's internal host in every browser, for ever; that is the operator's decision.
 SILENCED_SYSTEM_CHECKS = ["security.W021"]
 
-AXES_IPWARE_PROXY_COUNT = env.int("MEDS3_PROXIES", default=1)
+PROXIES = ALLAUTH_TRUSTED_PROXY_COUNT = env.int("MEDS3_PROXIES", default=1)

@@ -1,9 +1,14 @@
 """Settings of the tests: as embedded, with a cheap password hash. The database comes from the environment."""
 
+import atexit
 import os
+import shutil
 import tempfile
 
-os.environ.setdefault("MEDS3_HOME", tempfile.mkdtemp(prefix="meds3-test-"))
+if "MEDS3_HOME" not in os.environ:
+    os.environ["MEDS3_HOME"] = _home = tempfile.mkdtemp(prefix="meds3-test-")
+    _maker = os.getpid()
+    atexit.register(lambda: os.getpid() == _maker and shutil.rmtree(_home, ignore_errors=True))
 
 from webapp.config.settings.local import *  # noqa: F403
 
@@ -12,3 +17,5 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 STORAGES = STORAGES | {  # type: ignore[name-defined]  # noqa: F405
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 }
+LOGGING_CONFIG = None
+"""Tests of the library run in the same process and keep the logging that they set up."""

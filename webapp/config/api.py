@@ -1,0 +1,110 @@
+"""The REST API under `/api/v1/`: one place where every app adds its router, one shape of errors (RFC 9457)."""
+
+import inspect
+from typing import Any
+
+import structlog
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver
+from ninja import NinjaAPI
+from ninja.errors import HttpError, Throttled, ValidationError
+
+from meds3core.errors import UserError
+from webapp.accounts.api import router as accounts
+from webapp.accounts.api_auth import PageAuth, TokenAuth
+from webapp.accounts.rules import OperatorAction
+from webapp.common.access import PUBLIC, Access, access_of, declared, operator_page
+
+log = structlog.get_logger(__name__)
+
+
+class Api(NinjaAPI):
+    """An API whose every operation says who may call it, as views do."""
+
+    def _get_urls(self) -> list[URLPattern | URLResolver]:
+        patterns = super()._get_urls()
+        for pattern in patterns:
+            if pattern.name == "api-root":
+                declared(pattern.callback, PUBLIC)  # answers 404, always; ninja asks it for its own path
+                continue
+            if access_of(pattern.callback) is not None:  # the description of the API
+                continue
+            operations = inspect.getclosurevars(pattern.callback).nonlocals["self"].operations
+            pattern.callback.access = Access(public=True, operations=_declarations(operations))
+        return patterns
+
+
+def _declarations(operations: list[Any]) -> dict[str, Access]:
+    found = {}
+    for operation in operations:
+        access = getattr(operation.view_func, "access", None)
+        if not isinstance(access, Access):
+            raise ImproperlyConfigured(f"API operation {operation.view_func.__name__} does not say who may call it")
+        if not operation.auth_callbacks and not access.public:
+            raise ImproperlyConfigured(f"API operation {operation.view_func.__name__} authenticates nobody")
+        found.update(dict.fromkeys(operation.methods, access))
+    return found
+
+
+api = Api(
+    title="MedS3 Studio",
+    version="1",
+    description="Teams, datasets, searches, training runs, models and evaluations of one instance.",
+    auth=[TokenAuth(), PageAuth()],
+    docs_decorator=operator_page(OperatorAction.API_DOCS, or_token=True),
+)
+api.add_router("", accounts)
+
+
+# --- errors --------------------------------------------------------------------------------------------------------
+
+
+def problem(status: int, title: str, detail: str, code: str, **more: Any) -> HttpResponse:
+    """An error as `application/problem+json`, with the stable code that programs may ask for."""
+    body = {"type": f"urn:meds3:error:{code}", "title": title, "status": status, "detail": detail, "code": code, **more}
+    response = HttpResponse(status=status, content_type="application/problem+json")
+    response.content = api.renderer.render(None, body, response_status=status)
+    return response
+
+
+@api.exception_handler(HttpError)
+def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if error.status_code == 401:
+        detail = "Send a valid token in the header: Authorization: Bearer meds3_…"
+        response = problem(401, "Not signed in", detail, "unauthorized")
+        response["WWW-Authenticate"] = 'Bearer realm="meds3"'
+        return response
+    if isinstance(error, Throttled):
+        response = problem(429, "Too many requests", f"Wait {error.wait} seconds.", "throttled")
+        response["Retry-After"] = str(error.wait or 60)
+        return response
+    return problem(error.status_code, "The request was refused", str(error), "refused")
+
+
+@api.exception_handler(Http404)
+def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+    return problem(404, "Not found", "It does not exist, or it belongs to another team.", "not-found")
+
+
+@api.exception_handler(PermissionDenied)
+def _forbidden(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
+    return problem(403, "Not allowed", str(error), "forbidden")
+
+
+@api.exception_handler(ValidationError)
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    # Where and why, never the value: it may be a question's text.
+    problems = [{"where": [str(part) for part in each["loc"]], "what": each["msg"]} for each in error.errors]
+    return problem(422, "The request is not valid", "See `problems`.", "invalid", problems=problems)
+
+
+@api.exception_handler(UserError)
+def _user_error(request: HttpRequest, error: UserError) -> HttpResponse:
+    return problem(422, "This cannot be done", str(error), error.code)
+
+
+@api.exception_handler(Exception)
+def _broken(request: HttpRequest, error: Exception) -> HttpResponse:
+    log.exception("api_operation_failed", path=request.path)
+    return problem(500, "Something broke on our side", "It was logged. Try again later.", "server-error")
