@@ -1,17 +1,33 @@
-"""Pages that belong to no app: home, and the two that machines ask."""
+"""Pages that belong to no app: home, the theme, and the one that machines ask."""
 
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
 
-from webapp.accounts.selectors import memberships_for
-from webapp.common.access import public, signed_in
+from webapp.accounts.models import Theme
+from webapp.accounts.services import user_change
+from webapp.common.access import actor_of, public, signed_in
 
 
 @signed_in
 def home(request: HttpRequest) -> HttpResponse:
     """What a person sees first: their teams and what goes on there."""
-    return render(request, "common/home.html", {"memberships": memberships_for(user=request.user)})
+    return render(request, "common/home.html")
+
+
+@signed_in
+@require_POST
+def theme(request: HttpRequest) -> HttpResponse:
+    """How pages look to this person from now on; back to where they were."""
+    chosen = request.POST.get("theme", "")
+    if chosen not in Theme.values:
+        return HttpResponseBadRequest("theme: light, dark or auto")
+    user_change(actor=actor_of(request), user=request.user, name=request.user.name, theme=Theme(chosen))
+    back = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
+    return redirect(back if safe else "home")
 
 
 @public
