@@ -130,13 +130,7 @@ ALLOW_ONE_TIME_SIGN_IN = False
 """Whether a printed link may sign somebody in, from this machine only. The embedded stack allows it."""
 
 ACCOUNT_ADAPTER = "webapp.accounts.adapters.AccountAdapter"
-SOCIALOPEN_TEAMS = env.bool("MEDS3_OPEN_TEAMS", default=False)
-"""Whether anybody signed in may make a team; otherwise the instance's operators do."""
-
-ALLOW_ONE_TIME_SIGN_IN = False
-"""Whether a printed link may sign somebody in, from this machine only. The embedded stack allows it."""
-
-ACCOUNT_ADAPTER = "webapp.accounts.adapters.SocialAccountAdapter"
+SOCIALACCOUNT_ADAPTER = "webapp.accounts.adapters.SocialAccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"  # an invitation proves the address; many hospital networks have no mail server
