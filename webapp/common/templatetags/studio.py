@@ -1,6 +1,7 @@
 """Tags of our templates: icons, vendored files, breadcrumbs, form fields in the look of the product."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django import forms, template
@@ -75,3 +76,10 @@ def styled(field: BoundField) -> SafeString:
 def is_tick(field: BoundField) -> bool:
     """Whether a field is one box to tick, whose label stands behind it."""
     return isinstance(field.field.widget, forms.CheckboxInput)
+
+
+@register.filter
+def minutes(span: timedelta) -> str:
+    """A span of time in whole minutes, at least one: "15 minutes"."""
+    whole = max(1, round(span.total_seconds() / 60))
+    return f"{whole} minute{'' if whole == 1 else 's'}"
