@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest
 from django.shortcuts import redirect
+from django.urls import reverse
 
 from webapp.accounts.actors import Actor
 from webapp.accounts.audit import AccountError, audit_write
@@ -61,6 +62,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             request.session.pop(INVITED, None)
         return saved
 
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        """Back to the invitation that the person is answering, if any."""
+        if invitation_under_way(request) is not None:
+            return reverse("invitation-answer")
+        return str(super().get_login_redirect_url(request))
+
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Wrong passwords are axes' business, by name and address (`lockout`).
 
@@ -86,3 +93,13 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         parts = [data.get("first_name"), data.get("last_name")]
         user.name = str(data.get("name") or " ".join(part for part in parts if part))[:150]
         return user
+
+    def save_user(self, request: HttpRequest, sociallogin: Any, form: Any = None) -> User:
+        """Make the account, with its line in the audit log. An invitation is answered on its own page afterwards."""
+        with transaction.atomic():
+            saved: User = super().save_user(request, sociallogin, form)
+            actor = Actor(saved, address=client_address(request))
+            if form is None:  # with a form, the account adapter wrote it
+                provider = sociallogin.account.provider
+                audit_write(actor=actor, verb="user.created", team=None, subject=saved.username, provider=provider)
+        return saved

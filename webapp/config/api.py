@@ -1,6 +1,8 @@
 """The REST API under `/api/v1/`: one place where every app adds its router, one shape of errors (RFC 9457)."""
 
 import inspect
+import json
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -20,7 +22,12 @@ log = structlog.get_logger(__name__)
 
 
 class Api(NinjaAPI):
-    """An API whose every operation says who may call it, as views do."""
+    """An API whose every operation says who may call it, as views do, and whose errors have one shape."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(auth=[TokenAuth(), PageAuth()], **options)
+        for kind, answer in _ANSWERS.items():
+            self.add_exception_handler(kind, answer)
 
     def _get_urls(self) -> list[URLPattern | URLResolver]:
         patterns = super()._get_urls()
@@ -47,16 +54,6 @@ def _declarations(operations: list[Any]) -> dict[str, Access]:
     return found
 
 
-api = Api(
-    title="MedS3 Studio",
-    version="1",
-    description="Teams, datasets, searches, training runs, models and evaluations of one instance.",
-    auth=[TokenAuth(), PageAuth()],
-    docs_decorator=operator_page(OperatorAction.API_DOCS, or_token=True),
-)
-api.add_router("", accounts)
-
-
 # --- errors --------------------------------------------------------------------------------------------------------
 
 
@@ -64,11 +61,10 @@ def problem(status: int, title: str, detail: str, code: str, **more: Any) -> Htt
     """An error as `application/problem+json`, with the stable code that programs may ask for."""
     body = {"type": f"urn:meds3:error:{code}", "title": title, "status": status, "detail": detail, "code": code, **more}
     response = HttpResponse(status=status, content_type="application/problem+json")
-    response.content = api.renderer.render(None, body, response_status=status)
+    response.content = json.dumps(body)
     return response
 
 
-@api.exception_handler(HttpError)
 def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
     if error.status_code == 401:
         detail = "Send a valid token in the header: Authorization: Bearer meds3_…"
@@ -82,29 +78,44 @@ def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
     return problem(error.status_code, "The request was refused", str(error), "refused")
 
 
-@api.exception_handler(Http404)
 def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
     return problem(404, "Not found", "It does not exist, or it belongs to another team.", "not-found")
 
 
-@api.exception_handler(PermissionDenied)
 def _forbidden(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
     return problem(403, "Not allowed", str(error), "forbidden")
 
 
-@api.exception_handler(ValidationError)
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     # Where and why, never the value: it may be a question's text.
     problems = [{"where": [str(part) for part in each["loc"]], "what": each["msg"]} for each in error.errors]
     return problem(422, "The request is not valid", "See `problems`.", "invalid", problems=problems)
 
 
-@api.exception_handler(UserError)
 def _user_error(request: HttpRequest, error: UserError) -> HttpResponse:
     return problem(422, "This cannot be done", str(error), error.code)
 
 
-@api.exception_handler(Exception)
 def _broken(request: HttpRequest, error: Exception) -> HttpResponse:
     log.exception("api_operation_failed", path=request.path)
     return problem(500, "Something broke on our side", "It was logged. Try again later.", "server-error")
+
+
+_ANSWERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
+    HttpError: _http,
+    Http404: _not_found,
+    PermissionDenied: _forbidden,
+    ValidationError: _invalid,
+    UserError: _user_error,
+    Exception: _broken,
+}
+
+# --- the API -------------------------------------------------------------------------------------------------------
+
+api = Api(
+    title="MedS3 Studio",
+    version="1",
+    description="Teams, datasets, searches, training runs, models and evaluations of one instance.",
+    docs_decorator=operator_page(OperatorAction.API_DOCS, or_token=True),
+)
+api.add_router("", accounts)

@@ -57,6 +57,7 @@ def _members_page(
     rows = [
         {
             "membership": each,
+            "id": each.pk.hex,
             "role_form": RoleForm(initial={"role": each.role}, own_role=own.role, auto_id=f"id_{each.pk}_%s"),
             "may_change": may_grant(own.role, each.role),
         }

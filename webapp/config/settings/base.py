@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "ninja",  # so that its API page loads its own files and no CDN's
     "webapp.common",
     "webapp.accounts",
+    "webapp.jobs",
 ]
 
 MIDDLEWARE = [
@@ -209,6 +210,27 @@ EMAIL_CONFIG = env.email_url("MEDS3_MAIL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
 HAS_MAIL = bool(env.str("MEDS3_MAIL", default=""))
 """Whether mail leaves this instance. Without it, invitations and resets are links to copy."""
+
+# --- jobs ----------------------------------------------------------------------------------------------------------
+
+REDIS = env.str("MEDS3_REDIS", default=f"unix://{HOME / 'run' / 'redis.sock'}")
+"""The message queue: `unix://[:password@]/path` or `redis://…`."""
+
+JOBS_TEMPO = env.float("MEDS3_JOBS_TEMPO", default=1.0)
+"""Stretches the times below, except the grace; the tests of kills run at a tenth."""
+JOBS_HEARTBEAT_SECONDS = 10.0 * JOBS_TEMPO
+JOBS_LEASE_SECONDS = 45.0 * JOBS_TEMPO
+JOBS_SWEEP_SECONDS = 10.0 * JOBS_TEMPO
+JOBS_WISH_SECONDS = 2.0 * JOBS_TEMPO
+"""How often a supervisor looks whether its job is to pause or to be cancelled."""
+JOBS_PROGRESS_SECONDS = 1.0
+"""At most one progress event in so long a time."""
+JOBS_DOORBELL_SECONDS = 60
+JOBS_GRACE_SECONDS = env.float("MEDS3_JOBS_GRACE", default=60.0)
+"""How long a job that is told to stop may take to checkpoint before it is killed."""
+JOBS_TEAM_LIMIT = env.int("MEDS3_JOBS_TEAM_LIMIT", default=8)
+"""Jobs of one team that run at once, unless the team has a limit of its own."""
+JOBS_LOG_BYTES = env.int("MEDS3_JOBS_LOG_BYTES", default=16 << 20)
 
 # --- logs ----------------------------------------------------------------------------------------------------------
 

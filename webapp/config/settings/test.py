@@ -19,3 +19,6 @@ STORAGES = STORAGES | {  # type: ignore[name-defined]  # noqa: F405
 }
 LOGGING_CONFIG = None
 """Tests of the library run in the same process and keep the logging that they set up."""
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
+    # A file, as in use: several connections to one database in memory would not wait for each other.
+    DATABASES["default"]["TEST"] = {"NAME": str(HOME / "test.sqlite3")}  # noqa: F405

@@ -1,0 +1,45 @@
+"""One example for each kind of object that has a URL, for the walk of tests/web/test_walls.py.
+
+By the parameter's name in the URL: a function that makes such an object in a team and gives its id. An app with a new
+kind of object adds one line; a URL whose parameter is missing here fails the walk.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.web.people import person, token
+from webapp.accounts.actors import Actor
+from webapp.accounts.links import invitation_create
+from webapp.accounts.models import ApiToken, Membership, Team
+from webapp.accounts.rules import Role
+from webapp.accounts.selectors import user_by_name
+from webapp.accounts.services import membership_set
+
+
+def _owner(team: Team):
+    return Membership.objects.select_related("user").filter(team=team, role=Role.OWNER).earliest("created").user
+
+
+def _membership(team: Team) -> Any:
+    name = f"guest-of-{team.slug}"
+    guest = user_by_name(username=name) or person(name)
+    return membership_set(actor=Actor(_owner(team)), team=team, user=guest, role=Role.VIEWER).pk
+
+
+def _invitation(team: Team) -> Any:
+    return invitation_create(actor=Actor(_owner(team)), team=team, role=Role.VIEWER)[0].pk
+
+
+def _token(team: Team) -> Any:
+    token(_owner(team), team, Role.OWNER)
+    return ApiToken.objects.filter(team=team).latest("created").pk
+
+
+EXAMPLES: dict[str, Callable[[Team], Any]] = {
+    "membership_id": _membership,
+    "invitation_id": _invitation,
+    "token_id": _token,
+}
+
+OWN_ONLY = {"token_id"}
+"""Objects that their owner alone sees, whatever the role: for others the answer is 404."""
