@@ -38,8 +38,8 @@ class RedisServer:
     def start(self) -> None:
         """Start, and wait until it answers."""
         self._process = subprocess.Popen(
-            [redis_binary(), "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"]
-            + ["--dir", str(self._folder), "--save", "", "--appendonly", "no"],
+            f"{redis_binary()} --port 0 --unixsocket {self.socket} --unixsocketperm 700 "
+            f"--dir {self._folder} --appendonly no".split(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-
 MISSING = 77
 """What automake and others take for "skipped"."""
 SERVER_USER = "postgres"  # the server refuses to run as root
@@ -94,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(number, end)
     try:
         with cluster() as url:
-            child = subprocess.Popen(command, env=os.environ | {"MEDS3_DATABASE": url})
+            child = subprocess.Popen(command, env=os.environ | {"MEDS3_DATABASE": url, "MEDS3_DATABASE_POOL": "32"})
             try:
                 return child.wait()
             finally:

@@ -23,6 +23,9 @@ SECRET_KEY = env.str("MEDS3_SECRET_KEY", default="") or kept_secret(SECRETS, "se
 ALLOWED_HOSTS: list[str] = env.list("MEDS3_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("MEDS3_ORIGINS", default=[])
 
+PUBLIC_URL: str = env.str("MEDS3_URL", default="http://localhost:8000").rstrip("/")
+"""Where people reach this instance; links that are printed or mailed from outside a request begin with it."""
+
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -97,7 +100,8 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 else:
     # Under ASGI a connection kept per thread would never be returned; the pool bounds them.
     _database["CONN_MAX_AGE"] = 0
-    _database["OPTIONS"] = {**_database.get("OPTIONS", {}), "pool": {"min_size": 1, "max_size": 8, "timeout": 10}}
+    _pool = {"min_size": 1, "max_size": env.int("MEDS3_DATABASE_POOL", default=8), "timeout": 10}
+    _database["OPTIONS"] = {**_database.get("OPTIONS", {}), "pool": _pool}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- accounts ------------------------------------------------------------------------------------------------------

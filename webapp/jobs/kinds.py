@@ -1,0 +1,46 @@
+"""What the queue must know of each kind of job, without knowing how it is done (workers.run has that table)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Queue(StrEnum):
+    """Where a job waits: for a worker with a GPU, or for any."""
+
+    GPU = "gpu"
+    CPU = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of job."""
+
+    label: str
+    queue: Queue
+    max_failures: int = 3
+    """Lost leases and crashes after which the job has failed."""
+    operators_only: bool = False
+    offered: bool = False
+    """Whether this version can run it; the others are known and refused."""
+
+
+KINDS: Mapping[str, Kind] = {
+    "import": Kind("Import", Queue.CPU),
+    "pass-rates": Kind("Curriculum pass rates", Queue.GPU),
+    "search": Kind("Search", Queue.GPU),
+    "tree-scoring": Kind("Scoring of trees", Queue.GPU),
+    "labels": Kind("Label build", Queue.CPU),
+    "sft": Kind("Fine-tuning", Queue.GPU),
+    "dpo": Kind("Preference training", Queue.GPU),
+    "prm": Kind("Process reward model", Queue.GPU),
+    "orm": Kind("Outcome reward model", Queue.GPU),
+    "grpo": Kind("Reinforcement learning", Queue.GPU),
+    "evaluation": Kind("Evaluation", Queue.GPU),
+    "evolution": Kind("Evolution", Queue.GPU),
+    "estimate": Kind("Estimate", Queue.GPU),
+    "model-import": Kind("Model import", Queue.CPU),
+    "export": Kind("Export", Queue.CPU),
+    "backup": Kind("Backup", Queue.CPU, operators_only=True),
+    "self-check": Kind("Self-check", Queue.CPU, operators_only=True, offered=True),
+}
