@@ -65,8 +65,13 @@ results: $(VENV)/.base ## Measure the whole method on the clinic (hours; can be 
 # --- checks --------------------------------------------------------------------------------------------------------
 
 .PHONY: test lint format bench
-test: $(VENV)/.vllm system ## Set up and pass all tests, browser and real vLLM included
-	$(BIN)/python -m pytest
+# A file of tests stays in one process: its engines, servers and browsers are made once.
+PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+TEST_PROCESSES ?= 2
+
+test: $(VENV)/.vllm system ## Set up and pass all tests: both databases, browser, real vLLM
+	$(PYTEST)
+	$(BIN)/python -m tests.with_postgres -- $(PYTEST) tests/web tests/workers || [ $$? -eq 77 ]
 
 lint: $(VENV)/.dev ## Linters, types, import contracts
 	$(BIN)/ruff check .
