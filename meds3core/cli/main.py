@@ -17,6 +17,7 @@ from rich.console import Console
 from meds3core.cli import labels, prm, questions, sample, sandbox, trees
 from meds3core.cli.evaluate import compare, evaluate
 from meds3core.cli.evolve import evolve
+from meds3core.cli.extensions import add_commands
 from meds3core.cli.search import search
 from meds3core.cli.train import train
 from meds3core.cli.verify import verify
@@ -40,6 +41,7 @@ app.command()(evolve)
 app.add_typer(sample.app, name="sample", help="Draw answers from a policy, and score them with a reward model.")
 app.add_typer(prm.app, name="prm", help="Score search trees with a process reward model.")
 app.add_typer(sandbox.app, name="sandbox", help="The synthetic clinic: questions, a step checker, a policy.")
+add_commands(app)
 
 
 def main() -> None:

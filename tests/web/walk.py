@@ -34,10 +34,16 @@ class Place:
         return "/" + path
 
 
-def places(
-    resolver: URLResolver | None = None, before: str = "", given: dict[str, Any] | None = None
-) -> Iterator[Place]:
-    """All of them."""
+def places() -> Iterator[Place]:
+    """All that can be reached: of two with the same route, the first."""
+    seen = set()
+    for place in _under(get_resolver(), "", {}):
+        if place.route not in seen:
+            seen.add(place.route)
+            yield place
+
+
+def _under(resolver: URLResolver, before: str, given: dict[str, Any]) -> Iterator[Place]:
     for entry in resolver.url_patterns:
         route = before + str(entry.pattern).removeprefix("^").removesuffix("$")
         converters = {**given, **getattr(entry.pattern, "converters", {})}

@@ -32,6 +32,7 @@ __all__ = [
     "user_email_set",
     "user_operator_set",
     "user_password_set",
+    "user_second_factor_end",
 ]
 
 SYSTEM_SLUG = "bundled"
@@ -93,6 +94,13 @@ def user_password_set(*, actor: Actor, user: User, password: str) -> None:
     user.save(update_fields=["password"])
     lockouts_reset(username=user.username.lower())
     audit_write(actor=actor, verb="user.password", team=None, subject=user.username)
+
+
+@transaction.atomic
+def user_second_factor_end(*, actor: Actor, user: User) -> None:
+    """Take away a second factor that is lost, so that the password alone lets the person in to set up another."""
+    user.authenticator_set.all().delete()
+    audit_write(actor=actor, verb="user.second-factor-ended", team=None, subject=user.username)
 
 
 # --- teams ---------------------------------------------------------------------------------------------------------

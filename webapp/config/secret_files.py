@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def kept_secret(folder: Path, name: str) -> str:
-    """The secret of this name, 256 random bits in text form, made at first use.
+    """The secret of this name, 384 random bits in text form, made at first use.
 
     Two processes that start together get the same one: the file is written whole under another name and linked into
     place, and whoever comes second reads the first one's. Raises `ImproperlyConfigured` when others may read the file.
@@ -20,7 +20,7 @@ def kept_secret(folder: Path, name: str) -> str:
         draft = folder / f".{name}.{os.getpid()}"
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(32))
+            file.write(secrets.token_urlsafe(48))
             file.flush()
             os.fsync(file.fileno())
         try:

@@ -104,6 +104,9 @@ else:
     _database["OPTIONS"] = {**_database.get("OPTIONS", {}), "pool": _pool}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+CACHES = {"default": env.cache_url("MEDS3_CACHE", default="locmemcache://")}
+"""Counts of requests and of wrong codes. Several web processes count together with `redis://…` here."""
+
 # --- accounts ------------------------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
