@@ -64,13 +64,17 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server() -> Iterator[RedisServer]:
-    """A running server."""
-    folder = Path(tempfile.mkdtemp(prefix="rd-", dir="/tmp"))  # a socket's path may have 107 bytes
-    server = RedisServer(folder)
+def redis_server(folder: Path | None = None) -> Iterator[RedisServer]:
+    """A running server; its socket `redis.sock` lies in `folder`, or in a temporary one."""
+    own = None if folder else Path(tempfile.mkdtemp(prefix="rd-", dir="/tmp"))  # a socket's path may have 107 bytes
+    place = folder or own
+    assert place is not None
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    server = RedisServer(place)
     try:
         server.start()
         yield server
     finally:
         server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        if own:
+            shutil.rmtree(own, ignore_errors=True)

@@ -1,1 +1,1 @@
-"""Celery and chat workers: join the web application and `meds3core`. To come (see docs/architecture.md)."""
+"""Job workers: claim what waits in the web application's database, and have `meds3core` do it in a child process."""

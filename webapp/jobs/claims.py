@@ -75,12 +75,13 @@ def job_claim(*, queue: str, worker: Worker) -> Claim | None:
     """The best eligible job of the queue, with a lease; none when there is nothing to do or the worker drains."""
     if Worker.objects.filter(pk=worker.pk, draining=True).exists():
         return None
-    while True:
-        best = eligible_jobs(queue=queue).values_list("pk", "team_id", "attempt", "started").first()
-        if best is None:
-            return None
-        job_id, team_id, attempt, started = best
+    while eligible_jobs(queue=queue).exists():  # no write lock for nothing
         with transaction.atomic():
+            # Chosen inside the transaction: on SQLite whoever has the lock gets a job, and nobody took it for nothing.
+            best = eligible_jobs(queue=queue).values_list("pk", "team_id", "attempt", "started").first()
+            if best is None:
+                return None
+            job_id, team_id, attempt, started = best
             # On PostgreSQL the limit holds only if claims of one team come one after the other: this row is the gate.
             TeamShare.objects.filter(team_id=team_id).update(claims=F("claims") + 1)
             won = (
@@ -105,6 +106,7 @@ def job_claim(*, queue: str, worker: Worker) -> Claim | None:
                 )
                 Worker.objects.filter(pk=worker.pk).update(current_job=job_id, heartbeat=Now())
                 return Claim(job_id, attempt + 1)
+    return None
 
 
 def lease_renew(*, claim: Claim, worker: Worker) -> State:
@@ -213,9 +215,12 @@ def _end(
     """From whichever state the job is in to what follows it there. The state may change meanwhile: twice round."""
     ways = [(sources, *plain), *(((source,), to, text, columns) for source, to, text, columns in others)]
     for origin, to, text, columns in ways * 2:
-        if job_move(job_id=claim.job_id, attempt=claim.attempt, sources=origin, to=to, text=text, only=only, **columns):
-            Worker.objects.filter(current_job=claim.job_id).update(current_job=None)
-            return to
+        with transaction.atomic():
+            if job_move(
+                job_id=claim.job_id, attempt=claim.attempt, sources=origin, to=to, text=text, only=only, **columns
+            ):
+                Worker.objects.filter(current_job=claim.job_id).update(current_job=None)
+                return to
     raise StaleAttempt(f"attempt {claim.attempt} of job {claim.job_id} is over")
 
 

@@ -148,7 +148,7 @@ def _ask(actor: Actor, job: Job, verb: str, move: Any) -> Job:
     """Do it, write it down, and give the job as it is now. Raises `JobError` when the job's state does not allow it."""
     _operators_only(actor, KINDS[job.kind])
     with transaction.atomic():
-        moved = move()
+        moved = move() or move()  # it may have changed state between the two tries of one move
         if moved:
             audit_write(actor=actor, verb=verb, team=job.team, subject=str(job.pk), kind=job.kind)
     present = Job.objects.select_related("team").get(pk=job.pk)

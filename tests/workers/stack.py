@@ -1,0 +1,139 @@
+"""The real thing for tests: Redis, Celery workers and the sweep as processes, over the test's own database."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+from django.conf import settings
+from django.db import connection
+
+from tests.redis_server import RedisServer, redis_server
+from webapp.jobs.models import Job, State
+from workers.processes import orphans_kill, processes_of
+
+PATIENCE = float(os.environ.get("MEDS3_TEST_PATIENCE", "120"))
+"""Seconds after which a test gives up waiting; raise it where the machine is busy."""
+
+
+def wait_for(condition: Callable[[], object], what: str) -> object:
+    """Until the condition holds; its value."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"waited {PATIENCE:.0f} s for {what}")
+
+
+def database_url() -> str:
+    """The test's database, for other processes."""
+    chosen = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{chosen['NAME']}"
+    return f"postgres://{chosen['USER']}@/{chosen['HOST']}/{chosen['NAME']}"
+
+
+class Stack:
+    """Workers by name, one sweep, one Redis."""
+
+    def __init__(self, redis: RedisServer, logs: Path) -> None:
+        self.redis = redis
+        self.logs = logs
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start_worker(self, name: str) -> None:
+        """A Celery worker of the cpu queue."""
+        command = "-m celery -A workers.app worker -Q cpu --concurrency 1 --without-gossip --without-mingle -l INFO"
+        self._start(
+            name,
+            [*command.split(), "-n", f"{name}@test"],
+            MEDS3_WORKER_NAME=name,
+        )
+
+    def start_sweep(self) -> None:
+        """The sweep."""
+        self._start("sweep", ["-m", "workers.sweep"])
+
+    def _start(self, name: str, arguments: list[str], **more: str) -> None:
+        environment = os.environ | {
+            "DJANGO_SETTINGS_MODULE": "webapp.config.settings.test",
+            "MEDS3_HOME": str(settings.HOME),
+            "MEDS3_DATABASE": database_url(),
+            "MEDS3_REDIS": self.redis.url,
+            "MEDS3_JOBS_TEMPO": os.environ.get("MEDS3_JOBS_TEMPO", "0.1"),
+            "PYTHONUNBUFFERED": "1",
+            **more,
+        }
+        with (self.logs / f"{name}.log").open("ab") as told:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=told,
+                stderr=told,
+                env=environment,
+                start_new_session=True,
+            )
+
+    def supervisor(self, name: str) -> psutil.Process:
+        """The worker's pool process, which supervises."""
+        return max(self._family(name), key=lambda one: one.pid)
+
+    def _family(self, name: str) -> list[psutil.Process]:
+        """The pool's processes, the jobs' own left out."""
+        jobs = set(processes_of(name))
+        children = psutil.Process(self.processes[name].pid).children(recursive=True)
+        return [one for one in children if one.pid not in jobs and "resource_tracker" not in " ".join(one.cmdline())]
+
+    def kill_worker(self, name: str) -> None:
+        """SIGKILL to the worker and its pool, as a power cut or the kernel would."""
+        for one in [psutil.Process(self.processes[name].pid), *self._family(name)]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        self.processes.pop(name).wait()
+
+    def end(self, name: str) -> None:
+        """SIGTERM, as an operator would; waits."""
+        process = self.processes.pop(name)
+        process.terminate()
+        try:
+            process.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+
+    def log(self, name: str) -> str:
+        """What a process said."""
+        return (self.logs / f"{name}.log").read_text()
+
+
+@contextmanager
+def running_stack(logs: Path) -> Iterator[Stack]:
+    """Redis and the sweep run; workers are started by the test. Nothing is left at the end."""
+    with redis_server(Path(settings.HOME) / "run") as redis:
+        stack = Stack(redis, logs)
+        stack.start_sweep()
+        names: set[str] = set()
+        try:
+            yield stack
+        finally:
+            for name, process in stack.processes.items():
+                names.add(name)
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGCONT)
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            for name in names:
+                orphans_kill(name)
+
+
+def state_of(job: Job) -> State:
+    """As the database has it now."""
+    return State(Job.objects.values_list("state", flat=True).get(pk=job.pk))

@@ -1,0 +1,15 @@
+"""Which function does each kind of job: by dotted name, imported in the job's own process when it is needed."""
+
+from collections.abc import Mapping
+from importlib import import_module
+
+from workers.context import Runner
+
+RUNNERS: Mapping[str, str] = {"self-check": "workers.kinds.self_check.run"}
+
+
+def runner_for(kind: str) -> Runner:
+    """The function that does a kind of job."""
+    module, _, name = RUNNERS[kind].rpartition(".")
+    found: Runner = getattr(import_module(module), name)
+    return found

@@ -1,0 +1,61 @@
+"""Looks after what nobody else does: `python -m workers.sweep`. Takes back jobs whose worker is gone and rings queues
+whose message was lost. Any number may run; they do not get in each other's way.
+"""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings.local")
+
+import django
+
+django.setup()
+
+import logging
+import signal
+import threading
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from webapp.jobs.claims import leases_reclaim
+from webapp.jobs.dispatch import QueueUnreachable, doorbells_waiting, ring
+from webapp.jobs.kinds import Queue
+from webapp.jobs.selectors import eligible_jobs
+
+log = logging.getLogger("workers.sweep")
+
+
+def sweep() -> None:
+    """Once round. What does not answer is left for the next round."""
+    try:
+        lost = leases_reclaim()
+        if lost:
+            log.warning("took back %d jobs whose worker was gone", len(lost))
+        waiting = [queue for queue in Queue if eligible_jobs(queue=queue).exists()]
+    except DatabaseError as error:
+        log.warning("the database does not answer (%s)", type(error).__name__)
+        connection.close()
+        return
+    for queue in waiting:
+        try:
+            if not doorbells_waiting(queue=queue):
+                ring(queue=queue)
+        except (redis.RedisError, QueueUnreachable) as error:
+            log.warning("the message queue does not answer (%s)", type(error).__name__)
+            return
+
+
+def main() -> None:
+    """Until told to end."""
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    while True:
+        sweep()
+        if over.wait(settings.JOBS_SWEEP_SECONDS):
+            return
+
+
+if __name__ == "__main__":
+    main()
