@@ -1,7 +1,8 @@
 """Pages that belong to no app: home, the theme, and the one that machines ask."""
 
+from django.core.exceptions import BadRequest
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
@@ -23,7 +24,7 @@ def theme(request: HttpRequest) -> HttpResponse:
     """How pages look to this person from now on; back to where they were."""
     chosen = request.POST.get("theme", "")
     if chosen not in Theme.values:
-        return HttpResponseBadRequest("theme: light, dark or auto")
+        raise BadRequest("theme: light, dark or auto")
     user_change(actor=actor_of(request), user=request.user, name=request.user.name, theme=Theme(chosen))
     back = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())

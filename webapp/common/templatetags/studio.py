@@ -69,7 +69,10 @@ def styled(field: BoundField) -> SafeString:
     classes.append(widget.attrs.get("class", ""))
     if field.errors:
         classes.append("is-invalid")
-    return field.as_widget(attrs={"class": " ".join(filter(None, classes))})
+    attrs: dict[str, Any] = {"class": " ".join(filter(None, classes))}
+    if "placeholder" in widget.attrs:  # a library's, which repeats the label
+        attrs["placeholder"] = False
+    return field.as_widget(attrs=attrs)
 
 
 @register.filter

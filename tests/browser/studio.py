@@ -1,0 +1,104 @@
+"""A studio for browser tests: real uvicorn on a file database, and a second process that does what needs the ORM.
+
+Playwright's own event loop forbids the ORM in the process of the test, so functions that use it are sent to the second
+process (`Studio.call`). Both are started once for a whole run.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = "webapp.config.settings.local"
+
+
+class Studio:
+    """A running instance. `url` has no slash at its end."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("MEDS3_", "DJANGO_"))
+        } | {"MEDS3_HOME": str(home), "DJANGO_SETTINGS_MODULE": SETTINGS, "MEDS3_LOG_LEVEL": "WARNING"}
+        self._errors = (home / "log").open("wb")
+        self._manager = self._start([sys.executable, "-m", "tests.browser.management"], pipes=True)
+        self.call(_prepare)
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        serve = ["webapp.config.asgi:application", "--host=127.0.0.1", f"--port={port}", "--log-level=warning"]
+        serve += ["--timeout-graceful-shutdown=5", "--no-access-log"]
+        self._server = self._start([sys.executable, "-m", "uvicorn", *serve])
+        self._wait_until_it_answers()
+
+    def call(self, function: Callable[..., Any], **arguments: Any) -> Any:
+        """Run a module's function in the process that may use the ORM. Arguments and result go as JSON.
+
+        The function imports models inside its body, so that its module loads without Django.
+        """
+        assert self._manager.stdin is not None
+        assert self._manager.stdout is not None
+        order = {"module": function.__module__, "name": function.__qualname__, "arguments": arguments}
+        self._manager.stdin.write(json.dumps(order).encode() + b"\n")
+        self._manager.stdin.flush()
+        answer = json.loads(self._manager.stdout.readline() or json.dumps({"error": self.log()}))
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["result"]
+
+    def log(self) -> str:
+        """The end of what the server and the second process wrote."""
+        self._errors.flush()
+        return (self.home / "log").read_text(errors="replace")[-4000:]
+
+    def stop(self) -> None:
+        """End both processes."""
+        for process in (self._server, self._manager):
+            process.terminate()
+        for process in (self._server, self._manager):
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._errors.close()
+
+    def _start(self, command: list[str], *, pipes: bool = False) -> subprocess.Popen[bytes]:
+        piped = subprocess.PIPE if pipes else subprocess.DEVNULL
+        return subprocess.Popen(
+            command, cwd=ROOT, env=self._environment, stdin=piped, stdout=piped, stderr=self._errors
+        )
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + 180
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"{self.url}/healthz", timeout=10):
+                    return
+            except (urllib.error.URLError, OSError):
+                if self._server.poll() is not None:
+                    break
+                time.sleep(0.2)
+        self.stop()
+        raise RuntimeError(f"uvicorn does not answer:\n{self.log()}")
+
+
+def _prepare() -> None:
+    """The database, and static files as they are served in earnest: with a hash in their name, compressed."""
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=["ninja", "admin"])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
