@@ -12,7 +12,7 @@ from meds3core.evaluation.paired import SeedDifferences
 from meds3core.evaluation.stages import StageFigures, summary_line
 from meds3core.report.charts import WhiskerRow, whisker_table
 from meds3core.report.standalone import asset, environment, inert_json, script_of, source_hash, write_pieces
-from meds3core.report.wording import difference_row, percent, points, share_row
+from meds3core.report.wording import MET, difference_row, percent, points, share_row
 
 SCRIPTS = ("base.js", "evaluation.js")
 
@@ -25,18 +25,29 @@ class Finding:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A figure that was wanted, and what was measured. `met`: None where it was not measured."""
+
+    wanted: str
+    measured: str
+    met: bool | None
+
+
 def write_stages_page(
     stages: Sequence[StageFigures],
     out: Path,
     *,
     title: str = "What each stage was worth",
     notes: Sequence[str] = (),
+    goals: Sequence[Goal] = (),
     findings: Sequence[Finding] = (),
 ) -> None:
     """Write the page: greedy accuracy of every stage, and its differences to the base and to its parent.
 
-    Stages are shown in the order given, the base first. `notes` are what a reader must know before the figures. The
-    file appears whole or not at all, and is a function of its arguments.
+    Stages are shown in the order given, the base first. `notes` are what a reader must know before the figures: the
+    page shows them as warnings. Of `goals` only those that were missed stand out. The file appears whole or not at
+    all, and is a function of its arguments.
     """
     script, style = script_of(SCRIPTS), asset("page.css") + asset("evaluation.css")
     several = any(stage.runs > 1 for stage in stages)
@@ -47,6 +58,8 @@ def write_stages_page(
             title=title,
             subtitle=summary_line(stages[0], stages[-1]) if len(stages) > 1 else "",
             notes=notes,
+            goals=goals,
+            met=MET,
             findings=findings,
             totals_of=_totals(stages),
             level=f"{100 * stages[0].accuracy.level:.0f}%",

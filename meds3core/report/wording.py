@@ -5,6 +5,8 @@ from meds3core.evaluation.paired import PairedDifference, p_text
 from meds3core.report.charts import WhiskerRow
 
 NOTHING = "–"
+MET = {True: "met", False: "not met", None: "not measured"}
+"""How it is said whether a figure that was wanted came out."""
 
 
 def percent(estimate: Estimate | None) -> str:

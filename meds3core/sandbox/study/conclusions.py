@@ -4,6 +4,7 @@ from meds3core.evaluation.intervals import Estimate
 from meds3core.evaluation.paired import SeedDifferences
 from meds3core.sandbox.study.compared import Behind, Compared, DualClaim
 from meds3core.sandbox.study.config import LabelVariant
+from meds3core.sandbox.study.headroom import ALL, HeadroomStudy
 from meds3core.sandbox.study.result import LabelStudy, StudyResult, TreeStudy
 from meds3core.types.labels import LabelKind
 
@@ -27,6 +28,18 @@ def named(variant: LabelVariant) -> str:
     if variant.label is LabelKind.HUMAN:
         return f"`{variant.kind}`"
     return f"`{variant.kind}` ({variant.source}, {variant.rollouts} rollouts)"
+
+
+def cautions(result: StudyResult) -> list[str]:
+    """What a reader must know before the figures; nothing where the study is whole."""
+    said = [] if result.finished else ["The study is not finished: this page holds what there is so far."]
+    if len(result.seeds) < 3:
+        count = "One seed" if len(result.seeds) == 1 else "Two seeds"
+        said.append(
+            f"{count} only: intervals tell how other questions would change the figures, not how another search and "
+            "training would."
+        )
+    return said
 
 
 def best_words(found: Compared) -> str:
@@ -165,3 +178,35 @@ def _claim(claim: DualClaim) -> str:
 
 def _rival(role: str) -> str:
     return "the strategy chosen on validation" if role == "chosen" else role
+
+
+def error_words(study: HeadroomStudy) -> str:
+    """Which kinds of error the loop took away, and which it left: halved at least, or not."""
+    first, last = study.errors[0].kinds, study.errors[-1].kinds
+    told = {kind: rate for kind, rate in first.items() if rate >= 1}
+    gone = [kind for kind in told if last.get(kind, 0.0) <= told[kind] / 2]
+    stayed = [kind for kind in told if kind not in gone]
+
+    def listed(kinds: list[str]) -> str:
+        return ", ".join(f"{kind} {first[kind]:.1f} → {last.get(kind, 0.0):.1f}" for kind in kinds) or "nothing"
+
+    return (
+        f"From {study.errors[0].policy} to {study.errors[-1].policy}, per 100 questions: at least halved: "
+        f"{listed(gone)}; not: {listed(stayed)}."
+    )
+
+
+def ranking_words(study: HeadroomStudy) -> str:
+    """Whether the reward model tells right from wrong answers to one question; by the intervals."""
+    told = []
+    for each in study.families:
+        if each.name != ALL or each.ranking is None:
+            continue
+        families = [one for one in study.families if one.policy == each.policy and one.name != ALL and one.ranking]
+        able = [one.name for one in families if one.ranking is not None and one.ranking.low > 0.5]
+        told.append(
+            f"On samples of {each.policy} the reward model ranks a right answer above a wrong one to the same question "
+            f"{100 * each.ranking.value:.0f} times in 100; better than a coin in {len(able)} of {len(families)} "
+            f"families ({', '.join(able) or 'none'})."
+        )
+    return " ".join(told)

@@ -116,7 +116,7 @@ _BY_ROLLOUTS: tuple[dict[str, object], ...] = (
 
 
 def _variants(rollouts: tuple[int, ...]) -> tuple[LabelVariant, ...]:
-    """All kinds by a node's own rollouts, in every number; the paper's kind by backed-up values; the judge alone once."""
+    """All kinds by a node's own rollouts, in every number; the paper's by backed-up values; the judge alone once."""
     most = max(rollouts)
     own = [
         each | {"source": "rollout", "rollouts": count}

@@ -13,6 +13,7 @@ from meds3core.evolution.stages.sample import SAMPLE, SampleStage
 from meds3core.evolution.stages.train import TrainStage
 from meds3core.evolution.store import RECORD
 from meds3core.sandbox.study.config import JUDGED, LabelVariant, StudyConfig
+from meds3core.sandbox.study.headroom import HEADROOM, HeadroomStage
 from meds3core.sandbox.study.questions import StudyFiles
 from meds3core.sandbox.study.reward import REWARD, RewardStage
 from meds3core.sandbox.study.tree import EQUAL_TOKENS, TREE_ANSWERS, EqualTokensStage, TreeAnswerStage
@@ -122,6 +123,24 @@ class SeedGraph:
         questions = min(limit or config.held_out, config.held_out) + config.validation
         units = len(names) * questions * config.sampling.n
         return [*made, Stage(self.reward_stage(variant, limit), REWARD, settings, inputs, units=units)]
+
+    @property
+    def headroom_stage(self) -> str:
+        """Name of the stage that says what is left to gain."""
+        return f"{self.prefix}headroom"
+
+    def headroom_stages(self, variant: LabelVariant) -> list[Stage]:
+        """First errors of every policy's greedy answers; how a reward model ranks the answers to one question."""
+        greedy = tuple(policy.name for policy in self.loop.policies)
+        sampled = tuple(self.policies())
+        settings = HeadroomStage(policies=greedy, sampled=sampled, resamples=self.config.resamples)
+        inputs: dict[str, Input | tuple[Input, ...]] = {
+            "greedy": tuple(StageRef(f"{self.prefix}greedy-{name}") for name in greedy),
+            "samples": tuple(StageRef(f"{self.prefix}samples-{name}") for name in sampled),
+            "reward": StageRef(self.reward_stage(variant, None)),
+        }
+        units = self.config.held_out * (len(greedy) + len(sampled) * self.config.sampling.n)
+        return [Stage(self.headroom_stage, HEADROOM, settings, inputs, units=units)]
 
     @property
     def tree_stage(self) -> str:

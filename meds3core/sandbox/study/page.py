@@ -1,7 +1,6 @@
 """Writes `docs/results.md` from the study's figures. What is concluded is decided by rule, from intervals alone."""
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -12,15 +11,18 @@ from meds3core.evolution.processes import gpu_present
 from meds3core.report.wording import NOTHING, percent, plain, points
 from meds3core.sandbox.study.conclusions import (
     best_words,
+    cautions,
     claim_words,
+    error_words,
     iteration_words,
     margin,
+    ranking_words,
     tree_words,
 )
 from meds3core.sandbox.study.config import LabelVariant
 from meds3core.sandbox.study.graph import FINAL
 from meds3core.sandbox.study.result import LabelStudy, RewardLine, StudyResult
-from meds3core.sandbox.study.wanted import wanted_figures
+from meds3core.sandbox.study.wanted import Wanted, wanted_figures
 from meds3core.types.labels import LabelKind
 
 NOTES = "results-notes.md"
@@ -45,6 +47,7 @@ def page_text(result: StudyResult, today: date) -> str:
         _stages(result),
         _iterations(result),
         _strategies(result),
+        _headroom(result),
         _labels(result),
         _tree(result),
         _settings(result),
@@ -53,24 +56,10 @@ def page_text(result: StudyResult, today: date) -> str:
     return "\n\n".join(section.strip() for section in sections if section) + "\n"
 
 
-def page_notes(result: StudyResult) -> list[str]:
-    """The answers in a sentence each, for the page with charts."""
-    lines = [f"{line.wanted}: {line.measured} – {line.verdict.strip('*')}" for line in wanted_figures(result)]
-    study = result.kept or result.grid
-    if study is not None:
-        lines += [_bare(best_words(study.selection)), _bare(best_words(study.finding)), _bare(claim_words(study))]
-    return lines
-
-
 def _head(result: StudyResult, today: date) -> str:
     seeds, config = result.seeds, result.config
     count = f"{len(seeds)} seeds ({', '.join(map(str, seeds))})" if len(seeds) > 1 else f"one seed only ({seeds[0]})"
-    warning = "" if result.finished else "\n\n**The study is not finished: this page holds what there is so far.**"
-    if len(seeds) < 3:
-        warning += (
-            f"\n\n**{'One seed' if len(seeds) == 1 else 'Two seeds'} only:** intervals tell how other questions would "
-            "change the figures, not how another search and training would."
-        )
+    warning = "".join(f"\n\n**{caution}**" for caution in cautions(result))
     gpu = " and a GPU" if gpu_present() else ", without a GPU"
     return f"""# Results: what the loop is worth on the synthetic clinic
 
@@ -87,13 +76,18 @@ The gain is *elicitation*: the base knows the right way beside the planted misco
 
 
 def _wanted(result: StudyResult) -> str:
-    rows = [(line.wanted, line.measured, line.verdict) for line in wanted_figures(result)]
+    rows = [(line.wanted, line.measured, _verdict(line)) for line in wanted_figures(result)]
     return (
         "## What was wanted, and what came out\n\n"
         + _table(("wanted", "measured", ""), rows)
         + "\n\nDifferences are in percentage points. AUROC: a step is an error unless every value in it is the right "
         "solution's (*absolute*); the labels in brackets were chosen on the validation questions of the first seed."
     )
+
+
+def _verdict(line: Wanted) -> str:
+    """A miss stands out."""
+    return f"**{line.verdict}**" if line.met is False else line.verdict
 
 
 def _stages(result: StudyResult) -> str:
@@ -182,6 +176,38 @@ def _strategies(result: StudyResult) -> str:
         + f"\n\nFinding wrong steps with {_variant(result.chosen.finding)}, flagged under the threshold with the best "
         "F1 on the validation questions:\n\n"
         + _table(("samples of", "seed", "threshold", "F1", "first-error F1", "calibration error"), steps)
+    )
+
+
+def _headroom(result: StudyResult) -> str:
+    study = result.headroom
+    if study is None:
+        return ""
+    kinds = sorted({kind for each in study.errors for kind in each.kinds})
+    errors = [
+        (each.policy, f"{sum(each.kinds.values()):.1f}", *(f"{each.kinds.get(kind, 0.0):.1f}" for kind in kinds))
+        for each in study.errors
+    ]
+    families = [
+        (
+            each.policy,
+            each.name,
+            *(f"{100 * share:.0f}%" for share in (each.consensus, each.chosen, each.oracle)),
+            f"{each.mixed:.0f}",
+            plain(each.ranking),
+        )
+        for each in study.families
+    ]
+    header = ("samples of", "family", "self-consistency", "PRM", "any right", "mixed questions", "right above wrong")
+    return (
+        "## What is left to gain\n\n"
+        "Wrong greedy answers per 100 questions, by the first new error that the step checker finds in them.\n\n"
+        + _table(("policy", "wrong", *kinds), errors)
+        + f"\n\n{error_words(study)}\n\n"
+        f"Samples by family; PRM trained on {_variant(study.variant)}. *Right above wrong*: among the samples of one "
+        "question that has both, the chance that a right answer scores above a wrong one (0.5: a coin).\n\n"
+        + _table(header, families)
+        + f"\n\n{ranking_words(study)}"
     )
 
 
@@ -328,10 +354,6 @@ def _figures(figures: dict[str, object]) -> str:
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _bare(text: str) -> str:
-    return re.sub(r"[*`]", "", text)
 
 
 def _cores() -> int:

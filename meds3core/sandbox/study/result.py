@@ -18,6 +18,7 @@ from meds3core.evolution.stages.evaluate import EVALUATION
 from meds3core.sandbox.study.compared import Compared, DualClaim, Kept, Measured, compared, dual_claims
 from meds3core.sandbox.study.config import LabelVariant, StudyConfig
 from meds3core.sandbox.study.graph import FINAL, SeedGraph
+from meds3core.sandbox.study.headroom import HeadroomFigures, HeadroomStudy, headroom_study
 from meds3core.sandbox.study.reward import FIGURES, RewardFigures
 from meds3core.sandbox.study.tree import TreeFigures
 from meds3core.types.record import Record
@@ -127,6 +128,7 @@ class StudyResult(Record):
     chosen: Kept | None = Field(default=None, description="By the first seed's validation questions")
     kept: LabelStudy | None = None
     tree: TreeStudy | None = None
+    headroom: HeadroomStudy | None = None
     loops: tuple[LoopNumbers, ...] = ()
     seconds: tuple[KindSeconds, ...] = ()
 
@@ -172,6 +174,7 @@ def collect(
         chosen=kept,
         kept=label_study(kept_figures) if kept_figures else None,
         tree=_tree(graphs, results),
+        headroom=_headroom(graphs, results, kept.selection) if kept else None,
         loops=tuple(_numbers(graph, results) for graph in graphs),
         seconds=_seconds(results),
     )
@@ -307,6 +310,15 @@ def tree_study(runs: Sequence[TreeFigures]) -> TreeStudy:
         tokens=float(np.mean([run.tokens for run in runs])),
         nodes=float(np.mean([run.nodes for run in runs])),
         rivals=tuple(rivals),
+    )
+
+
+def _headroom(graphs: Sequence[SeedGraph], results: Results, variant: LabelVariant) -> HeadroomStudy | None:
+    if not all(graph.headroom_stage in results for graph in graphs):
+        return None
+    folders = [results[graph.headroom_stage].folder for graph in graphs]
+    return headroom_study(
+        variant, [HeadroomFigures.model_validate_json((folder / FIGURES).read_bytes()) for folder in folders]
     )
 
 

@@ -15,11 +15,11 @@ from meds3core.evolution.graph import PlannedStage, Stage, plan
 from meds3core.evolution.run import run_graph
 from meds3core.evolution.store import read_record
 from meds3core.progress import CancelToken, ProgressSink
-from meds3core.report.stages_page import write_stages_page
+from meds3core.sandbox.study.charts import write_charts
 from meds3core.sandbox.study.compared import Kept, best_variants
 from meds3core.sandbox.study.config import LabelVariant, StudyConfig
 from meds3core.sandbox.study.graph import SeedGraph, seed_graph
-from meds3core.sandbox.study.page import page_notes, write_page
+from meds3core.sandbox.study.page import write_page
 from meds3core.sandbox.study.questions import StudyFiles, write_study_questions
 from meds3core.sandbox.study.result import Results, StudyResult, collect, read_reward
 
@@ -146,7 +146,7 @@ class Study:
     def _best_stages(self, graph: SeedGraph, kept: Kept) -> list[Stage]:
         """Every kept kind on all held-out questions, and tree search with the best for selection."""
         rewards = chain.from_iterable(graph.reward_stages(variant, None) for variant in kept.variants)
-        return [*rewards, *graph.tree_stages(kept.selection)]
+        return [*rewards, *graph.tree_stages(kept.selection), *graph.headroom_stages(kept.selection)]
 
     def _kept(self) -> Kept:
         """By the first seed's validation questions; as many as would be kept, the first ones, until these are known."""
@@ -185,12 +185,7 @@ class Study:
         for path in (places.out / RESULTS, places.page.with_suffix(".json")):
             with atomic_text(path) as file:
                 file.write(text)
-        write_stages_page(
-            result.stages,
-            places.out / HTML,
-            title="The clinic study: what each stage was worth",
-            notes=page_notes(result),
-        )
+        write_charts(result, places.out / HTML)
         write_page(result, places.page)
 
 

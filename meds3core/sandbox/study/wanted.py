@@ -1,7 +1,7 @@
 """The figures that were wanted of the clinic, beside the measured ones; whether they are met is said by rule."""
 
 from meds3core.evaluation.stages import StageFigures
-from meds3core.report.wording import plain, points
+from meds3core.report.wording import MET, plain, points
 from meds3core.sandbox.study.config import LabelVariant
 from meds3core.sandbox.study.result import RewardLine, StudyResult
 from meds3core.types.record import Record
@@ -21,7 +21,7 @@ class Wanted(Record):
     @property
     def verdict(self) -> str:
         """In words."""
-        return "not measured" if self.met is None else "**met**" if self.met else "**not met**"
+        return MET[self.met]
 
 
 def wanted_figures(result: StudyResult) -> list[Wanted]:

@@ -6,6 +6,7 @@ import pytest
 
 from meds3core.evaluation.stages import StageOutcomes, stage_figures
 from meds3core.evaluation.steps import JudgedTrajectory
+from meds3core.sandbox.study.charts import write_charts
 from meds3core.sandbox.study.compared import best_variants, compared, difference
 from meds3core.sandbox.study.conclusions import best_words, claim_words, iteration_words, tree_words, verdict
 from meds3core.sandbox.study.config import STUDY_PRESETS
@@ -62,6 +63,29 @@ def test_what_is_not_reached_is_said_plainly(changes, part):
     assert missed and not any(line.met for line in missed)
     rows = [line for line in page_text(result, TODAY).splitlines() if part in line and line.startswith("| ")]
     assert rows and all("**not met**" in row for row in rows)
+
+
+def test_only_misses_stand_out(tmp_path):
+    """With charts: a badge per figure that was missed, and a warning only where the study is not whole."""
+    whole = make_result(sft=(0.6, 0.62, 0.6), control=(0.42, 0.41, 0.4), final=(0.6, 0.62, 0.6))
+    goals = wanted_figures(whole)
+    assert {True, False} == {line.met for line in goals}
+    page = _charts(whole, tmp_path)
+    assert page.count('class="badge wrong">not met<') == sum(line.met is False for line in goals)
+    assert page.count('class="muted">met<') == sum(line.met is True for line in goals)
+    assert 'class="note" role="status"' not in page
+    assert "The paper&#39;s claim for the dual label holds" in page
+    unfinished = _charts(make_result(finished=False, kept=None, chosen=None), tmp_path)
+    assert unfinished.count('class="note" role="status"') == 2
+    assert "not finished" in unfinished and "Two seeds only" in unfinished
+    assert 'class="muted">not measured<' in unfinished
+    rows = [line for line in page_text(whole, TODAY).splitlines() if line.startswith("| ")]
+    assert any(row.endswith("| met |") for row in rows) and any(row.endswith("| **not met** |") for row in rows)
+
+
+def _charts(result, folder):
+    write_charts(result, folder / "results.html")
+    return (folder / "results.html").read_text(encoding="utf-8")
 
 
 def test_a_greater_gain_that_chance_explains_is_not_met():
