@@ -107,7 +107,7 @@ def test_sign_up_is_closed_unless_opened(db, settings):
     settings.OPEN_SIGNUP = True
     Client().post("/accounts/signup/", form)
     assert User.objects.get().username == "walk-in"
-    assert AuditEntry.objects.get().verb == "user.created"
+    assert AuditEntry.objects.get(verb="user.created").actor == User.objects.get()
 
 
 def test_a_reset_and_a_wrong_password_do_not_say_who_has_an_account(world, mailoutbox):
@@ -189,6 +189,17 @@ def test_a_reset_link_sets_a_password_and_ends_sessions_and_lock_outs(world):
     assert lets_in("viewer", password=NEW_PASSWORD)
     assert elsewhere.get("/profile/").status_code == 302
     assert "used before" in set_to(NEW_PASSWORD).content.decode()
+
+
+def test_the_audit_log_tells_what_allauth_did(world):
+    viewer, client = world.by_role[Role.VIEWER], Client()
+    try_to_sign_in("viewer", PASSWORD, ELSEWHERE, client)
+    form = {"oldpassword": PASSWORD, "password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
+    client.post("/accounts/password/change/", form, REMOTE_ADDR=ELSEWHERE)
+    lines = AuditEntry.objects.filter(actor=viewer).order_by("id").values_list("verb", "address")
+    assert list(lines) == [("user.signed-in", ELSEWHERE), ("user.password", ELSEWHERE)]
+    client.logout()
+    assert lets_in("viewer", password=NEW_PASSWORD)
 
 
 # --- the command ---------------------------------------------------------------------------------------------------

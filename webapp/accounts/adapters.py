@@ -68,6 +68,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             return reverse("invitation-answer")
         return str(super().get_login_redirect_url(request))
 
+    def get_signup_redirect_url(self, request: HttpRequest) -> str:
+        """The same for somebody who was made by their first sign-in at an identity provider."""
+        return self.get_login_redirect_url(request)
+
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Wrong passwords are axes' business, by name and address (`lockout`).
 

@@ -8,3 +8,9 @@ class AccountsConfig(AppConfig):
 
     name = "webapp.accounts"
     label = "accounts"
+
+    def ready(self) -> None:
+        """The audit log also tells what allauth does."""
+        from webapp.accounts import watch  # it needs the models
+
+        watch.connect()

@@ -17,7 +17,7 @@ def kept_secret(folder: Path, name: str) -> str:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / name
     if not path.exists():
-        draft = folder / f".{name}.{os.getpid()}"
+        draft = folder / f".{name}.{secrets.token_hex(8)}"
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(48))
