@@ -77,7 +77,7 @@ class Studio:
         )
 
     def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             try:
                 with urllib.request.urlopen(f"{self.url}/healthz", timeout=10):
@@ -86,8 +86,9 @@ class Studio:
                 if self._server.poll() is not None:
                     break
                 time.sleep(0.2)
+        said = self.log()
         self.stop()
-        raise RuntimeError(f"uvicorn does not answer:\n{self.log()}")
+        raise RuntimeError(f"uvicorn does not answer:\n{said}")
 
 
 def _prepare() -> None:
