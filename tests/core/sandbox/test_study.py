@@ -157,7 +157,7 @@ def test_a_study_runs_writes_its_page_and_is_not_done_twice(tmp_path):
     assert len(parts) == 3 and result.finished and result.seeds == (1,)
     text = places.page.read_text()
     assert "one seed only (1)" in text and "18 held-out questions" in text
-    for section in ("What was wanted", "each stage was worth", "Kinds of step labels", "Tree search", "What it took"):
+    for section in ("wanted", "each stage was worth", "left to gain", "Kinds of step labels", "Tree search", "it took"):
         assert f" {section}" in text
     assert StudyResult.model_validate_json((tmp_path / "docs" / "results.json").read_bytes()) == result
     assert "Content-Security-Policy" in (tmp_path / "out" / "results.html").read_text()
