@@ -72,6 +72,15 @@ def test_the_navigation_follows_the_role(db: None) -> None:
     assert navigation.first_page(members[Role.ANNOTATOR]).startswith("/t/oncology/")
 
 
+def test_the_pages_that_exist_are_in_the_navigation(db: None) -> None:
+    """A page that is renamed would vanish from the navigation without a word."""
+    team = Team.objects.create(name="Oncology", slug="oncology")
+    owner = Membership.objects.create(user=User.objects.create(username="o"), team=team, role=Role.OWNER)
+    for entries in (navigation.TEAM, navigation.ACCOUNT):
+        assert len(navigation.links(entries, path="/", membership=owner)) == len(entries)
+    assert "New team" in [link.label for link in navigation.links(navigation.INSTANCE, path="/")]
+
+
 def test_pages_by_key_walk_to_the_end_and_back(db: None) -> None:
     for number in range(7):
         AuditEntry.objects.create(actor_name=str(number), via="page", verb="x")
@@ -116,4 +125,6 @@ def test_forms_come_in_the_look_of_the_product_with_errors_said_to_readers_too()
     assert 'id="id_name_helptext"' in drawn
     assert 'class="form-select"' in drawn
     assert "<legend" in drawn
+    assert '<div id="id_way"' not in drawn  # Django's own list of choices, which has no look
+    assert drawn.count('class="form-check-input"') == 3
     assert "The whole is wrong." in drawn

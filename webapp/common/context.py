@@ -33,7 +33,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "themes": Theme.choices,
         "membership": current,
         "team_choices": [(each, navigation.first_page(each)) for each in mine],
-        "home_link": navigation.links((navigation.HOME,), path=""),
+        "home_link": navigation.links((navigation.HOME,), path=request.path if request.path == "/" else ""),
         "work_links": navigation.links(navigation.WORK, path=request.path, membership=current),
         "team_links": navigation.links(navigation.TEAM, path=request.path, membership=current),
         "instance_links": navigation.links(navigation.INSTANCE, path=request.path) if user.is_operator else [],

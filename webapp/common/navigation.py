@@ -51,7 +51,7 @@ TEAM = (
 )
 INSTANCE = (
     Entry("Operations", "server-cog", "operations"),
-    Entry("New team", "users-group", "team-new"),
+    Entry("New team", "users-group", "team-create"),
 )
 ACCOUNT = (
     Entry("Profile", "user-circle", "profile"),

@@ -6,8 +6,9 @@ from typing import Any
 
 from django import forms, template
 from django.forms import BoundField
+from django.forms.boundfield import BoundWidget
 from django.templatetags.static import static
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from webapp.common.vendor import FILES
@@ -52,8 +53,6 @@ def crumbs(*steps: Any) -> dict[str, Any]:
 
 CLASSES: dict[type[forms.Widget], str] = {
     forms.CheckboxInput: "form-check-input",
-    forms.CheckboxSelectMultiple: "form-check-input",
-    forms.RadioSelect: "form-check-input",
     forms.Select: "form-select",
     forms.SelectMultiple: "form-select",
     forms.HiddenInput: "",
@@ -61,10 +60,20 @@ CLASSES: dict[type[forms.Widget], str] = {
 """The class of each kind of widget; every other one is a `form-control`."""
 
 
+CHOICE = '<label class="form-check mb-1">{}<span class="form-check-label">{}</span></label>'
+
+
+def _tick(choice: BoundWidget) -> SafeString:
+    choice.data["attrs"]["class"] = "form-check-input"
+    return choice.tag()
+
+
 @register.filter
 def styled(field: BoundField) -> SafeString:
     """The widget with the class that its kind has in our look, and marked where it is in error."""
     widget = field.field.widget
+    if isinstance(widget, forms.CheckboxSelectMultiple | forms.RadioSelect):
+        return format_html_join("", CHOICE, ((_tick(each), each.choice_label) for each in field))
     classes = [next((CLASSES[kind] for kind in type(widget).__mro__ if kind in CLASSES), "form-control")]
     classes.append(widget.attrs.get("class", ""))
     if field.errors:
