@@ -126,5 +126,5 @@ def test_forms_come_in_the_look_of_the_product_with_errors_said_to_readers_too()
     assert 'class="form-select"' in drawn
     assert "<legend" in drawn
     assert '<div id="id_way"' not in drawn  # Django's own list of choices, which has no look
-    assert drawn.count('class="form-check-input"') == 3
+    assert drawn.count('class="form-check-input"') == 2
     assert "The whole is wrong." in drawn
