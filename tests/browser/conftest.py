@@ -33,7 +33,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 @pytest.fixture(scope="module")
 def chromium() -> "Iterator[Browser]":
-    """One Chromium for a file of tests: Playwright runs once at a time in a process, and other files start their own."""
+    """One Chromium for a file of tests: Playwright runs once at a time in a process, and other files have their own."""
     pytest.importorskip("playwright", reason="playwright is not installed")
     from playwright.sync_api import expect, sync_playwright
 
