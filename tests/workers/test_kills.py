@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -40,8 +41,11 @@ def submit(questions, **others):
 
 def child_of(worker):
     """The main process of the worker's job."""
-    leaders = [pid for pid in processes_of(worker) if os.getsid(pid) == pid]
-    return leaders[0] if leaders else None
+    for pid in processes_of(worker):
+        with suppress(ProcessLookupError):
+            if os.getsid(pid) == pid:
+                return pid
+    return None
 
 
 def recorded(job):
