@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from meds3core.report.evaluation_page import write_comparison_page, write_evaluation_page
-from meds3core.report.stages_page import Finding, write_stages_page
+from meds3core.report.stages_page import Finding, Goal, write_stages_page
 from tests.core.evaluation import pages
 
 pytest.importorskip("playwright", reason="playwright is not installed")
@@ -42,6 +42,11 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         pages.stages(),
         folder / "stages.html",
         notes=[pages.HOSTILE],
+        goals=[
+            Goal("at least 0.6", "0.5 [0.4, 0.6]", False),
+            Goal("at most 0.6", "0.5", True),
+            Goal("else", "–", None),
+        ],
         findings=[Finding(pages.HOSTILE, "0.5 [0.4, 0.6]")],
     )
     return {name: (folder / f"{name}.html").as_uri() for name in NAMES}

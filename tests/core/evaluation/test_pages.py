@@ -13,7 +13,7 @@ from meds3core.evaluation.run import evaluate
 from meds3core.report.charts import Point, Series, WhiskerRow, line_chart, whisker_table
 from meds3core.report.evaluation_page import write_comparison_page, write_evaluation_page
 from meds3core.report.evaluation_terminal import comparison_view, evaluation_view
-from meds3core.report.stages_page import Finding, stages_table, write_stages_page
+from meds3core.report.stages_page import Finding, Goal, stages_table, write_stages_page
 from tests.core.evaluation import pages
 from tests.core.evaluation.builders import clinic_rows, greedy_of
 
@@ -25,7 +25,13 @@ def written(tmp_path, name):
     elif name == "comparison":
         write_comparison_page(pages.comparison(), pages.evaluation(), pages.evaluation("tuned", 0.4), out)
     else:
-        write_stages_page(pages.stages(), out, notes=[pages.HOSTILE], findings=[Finding(pages.HOSTILE, "0.5")])
+        write_stages_page(
+            pages.stages(),
+            out,
+            notes=[pages.HOSTILE],
+            goals=[Goal(pages.HOSTILE, pages.HOSTILE, False)],
+            findings=[Finding(pages.HOSTILE, "0.5")],
+        )
     return out.read_text(encoding="utf-8")
 
 
