@@ -59,7 +59,8 @@ def examine(page: "Page", name: str, folder: Path) -> None:
             assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width}"
             page.screenshot(path=folder / f"{name}-{size}-{theme}.png", full_page=True)
             found = axe.run(page).response["violations"]
-            assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == [], f"{name} {size} {theme}"
+            told = [(each["id"], each["nodes"][0]["html"][:200], each["nodes"][0]["failureSummary"]) for each in found]
+            assert told == [], f"{name} {size} {theme}: {told}"
     page.set_viewport_size({"width": PHONE, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE, f"{name} is wider than a phone"
     page.set_viewport_size({"width": WIDTHS["wide"], "height": 900})
