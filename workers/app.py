@@ -54,8 +54,8 @@ def _introduce(instance: Any, **_: Any) -> None:
     name = worker_name(queue)
     os.environ[NAME_VARIABLE] = name  # the pool's process inherits it
     drain_flag(name).unlink(missing_ok=True)
-    orphans_kill(name)
     worker = worker_register(name=name, queue=queue, devices=devices(), versions=versions())
+    orphans_kill(worker.pk)
     connection.close()
 
     def beat() -> None:

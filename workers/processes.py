@@ -1,6 +1,7 @@
 """Processes of jobs: started so that they die with their worker, found by what they carry, ended to the last one.
 
-Every process of a job has `MEDS3_JOB` and `MEDS3_WORKER` in its environment. Linux only, like the rest of a worker.
+Every process of a job has `MEDS3_JOB` and `MEDS3_WORKER` in its environment: ids of rows, since two installations on
+one host may well give two workers the same name. Linux only, like the rest of a worker.
 """
 
 import ctypes
@@ -9,6 +10,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
 JOB_VARIABLE = "MEDS3_JOB"
 WORKER_VARIABLE = "MEDS3_WORKER"
@@ -30,15 +32,15 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def session_kill(leader: int, worker: str, job: str) -> None:
-    """End everything of a job: its session, and whatever carries its name elsewhere. Twice, for what was being born."""
+def session_kill(leader: int, worker: UUID, job: UUID) -> None:
+    """End everything of a job: its session, and whatever carries its id elsewhere. Twice, for what was being born."""
     for _ in range(2):
         for pid in _pids():
             if pid != os.getpid() and (_session(pid) == leader or _carries(pid, worker, job)):
                 _end(pid)
 
 
-def orphans_kill(worker: str) -> list[int]:
+def orphans_kill(worker: UUID) -> list[int]:
     """End the processes of this worker's earlier jobs, when it has no live child. Gives their ids."""
     found = [pid for pid in _pids() if pid != os.getpid() and _carries(pid, worker)]
     for pid in found:
@@ -46,7 +48,7 @@ def orphans_kill(worker: str) -> list[int]:
     return found
 
 
-def processes_of(worker: str) -> list[int]:
+def processes_of(worker: UUID) -> list[int]:
     """The processes of this worker's jobs that are there now."""
     return [pid for pid in _pids() if pid != os.getpid() and _carries(pid, worker)]
 
@@ -63,7 +65,7 @@ def _session(pid: int) -> int | None:
     return int(text.rpartition(")")[2].split()[3])
 
 
-def _carries(pid: int, worker: str, job: str | None = None) -> bool:
+def _carries(pid: int, worker: UUID, job: UUID | None = None) -> bool:
     try:
         entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:

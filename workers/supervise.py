@@ -60,7 +60,7 @@ class Supervisor:
                 if child.poll() is None:
                     child.kill()
                 code = child.wait()  # before the others: nobody else may take its exit code
-                session_kill(child.pid, self.worker.name, str(self.claim.job_id))
+                session_kill(child.pid, self.worker.pk, self.claim.job_id)
             self._free_devices()
             if not self._stale:
                 self._say_end(code, asked)
@@ -75,7 +75,7 @@ class Supervisor:
         folder.mkdir(parents=True, exist_ok=True)
         environment = os.environ | {
             JOB_VARIABLE: str(self.claim.job_id),
-            WORKER_VARIABLE: self.worker.name,
+            WORKER_VARIABLE: str(self.worker.pk),
             PARENT_VARIABLE: str(os.getpid()),
             "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads starve every other process
             "TOKENIZERS_PARALLELISM": "false",

@@ -22,7 +22,7 @@ def look(queue: str) -> None:
     drain = drain_flag(worker.name)
     if drain.exists() or worker_heartbeat(worker=worker):
         return
-    killed = orphans_kill(worker.name)
+    killed = orphans_kill(worker.pk)
     if killed:
         log.warning("ended %d processes that an earlier job had left", len(killed))
     claim = job_claim(queue=queue, worker=worker)

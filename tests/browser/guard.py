@@ -19,7 +19,7 @@ class Guard:
 
     def __init__(self, page: "Page", url: str) -> None:
         self.complaints: list[str] = []
-        self._url = url
+        self._own = (url, url.replace("127.0.0.1", "localhost"))  # security keys are bound to a name
         self._documents: set[str] = set()
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.complaints.append(f"script error: {error}"))
@@ -34,7 +34,7 @@ class Guard:
     def _asked(self, request: "Request") -> None:
         if request.resource_type == "document":
             self._documents.add(request.url)
-        if not request.url.startswith((self._url, "data:", "blob:", "about:")):
+        if not request.url.startswith((*self._own, "data:", "blob:", "about:")):
             self.complaints.append(f"asked another server: {request.url}")
 
 

@@ -36,9 +36,7 @@ def session(*, username: str) -> str:
     store[SESSION_KEY] = str(user.pk)
     store[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
     store[HASH_SESSION_KEY] = user.get_session_auth_hash()
-    store["account_authentication_methods"] = [
-        {"method": "password", "at": time.time(), "username": username, "reauthenticated": True}
-    ]
+    store["account_authentication_methods"] = [{"method": "password", "at": time.time(), "username": username}]
     store.create()
     return str(store.session_key)
 

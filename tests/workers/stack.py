@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from tests.redis_server import RedisServer, redis_server
-from webapp.jobs.models import Job, State
+from webapp.jobs.models import Job, State, Worker
 from workers.processes import orphans_kill, processes_of
 
 PATIENCE = float(os.environ.get("MEDS3_TEST_PATIENCE", "120"))
@@ -87,7 +87,7 @@ class Stack:
 
     def _family(self, name: str) -> list[psutil.Process]:
         """The pool's processes, the jobs' own left out."""
-        jobs = set(processes_of(name))
+        jobs = set(job_processes(name))
         children = psutil.Process(self.processes[name].pid).children(recursive=True)
         return [one for one in children if one.pid not in jobs and "resource_tracker" not in " ".join(one.cmdline())]
 
@@ -130,8 +130,14 @@ def running_stack(logs: Path) -> Iterator[Stack]:
                     os.killpg(process.pid, signal.SIGCONT)
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-            for name in names:
-                orphans_kill(name)
+            for worker in Worker.objects.filter(name__in=names):
+                orphans_kill(worker.pk)
+
+
+def job_processes(name: str) -> list[int]:
+    """Those of the jobs of the worker of this name."""
+    worker = Worker.objects.filter(name=name).first()
+    return processes_of(worker.pk) if worker else []
 
 
 def state_of(job: Job) -> State:

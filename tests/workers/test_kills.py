@@ -15,11 +15,10 @@ import pytest
 from django.conf import settings
 
 from tests.workers.people import operator
-from tests.workers.stack import running_stack, state_of, wait_for
+from tests.workers.stack import job_processes, running_stack, state_of, wait_for
 from webapp.accounts.services import system_team
 from webapp.jobs import selectors, services
 from webapp.jobs.models import Checkpoint, Job, State
-from workers.processes import processes_of
 
 KILLS = int(os.environ.get("MEDS3_KILLS", "3"))
 
@@ -41,7 +40,7 @@ def submit(questions, **others):
 
 def child_of(worker):
     """The main process of the worker's job."""
-    for pid in processes_of(worker):
+    for pid in job_processes(worker):
         with suppress(ProcessLookupError):
             if os.getsid(pid) == pid:
                 return pid
@@ -62,17 +61,16 @@ def test_pause_resume_and_cancel_reach_the_process(stack):
     wait_for(lambda: child_of("cpu-a"), "the job's process")
     services.job_pause(actor=operator(), job=job)
     wait_for(lambda: state_of(job) == State.PAUSED, "the pause")
-    assert not processes_of("cpu-a")
+    assert not job_processes("cpu-a")
     services.job_resume(actor=operator(), job=job)
     wait_for(lambda: child_of("cpu-a"), "the second attempt's process")
     services.job_cancel(actor=operator(), job=job)
     wait_for(lambda: state_of(job) == State.CANCELLED, "the cancelling")
-    assert not processes_of("cpu-a")
+    assert not job_processes("cpu-a")
     assert Job.objects.get(pk=job.pk).failures == 0
     stack.end("cpu-a")
 
 
-@pytest.mark.skip(reason="not yet seen to pass from end to end on an idle machine")
 def test_whatever_is_killed_the_result_is_the_undisturbed_one(stack):
     stack.start_worker("cpu-a")
     questions = KILLS + 5
@@ -108,7 +106,7 @@ def test_whatever_is_killed_the_result_is_the_undisturbed_one(stack):
     seqs = [event.seq for event in selectors.events_after(job=job, seq=0, size=100_000)]
     assert seqs == list(range(1, found.next_seq))
     stack.end("cpu-a")
-    assert not processes_of("cpu-a")
+    assert not job_processes("cpu-a")
 
 
 def kill_child(stack):
@@ -124,7 +122,7 @@ def kill_worker(stack):
 
 def drain(stack):
     stack.end("cpu-a")
-    assert not processes_of("cpu-a")
+    assert not job_processes("cpu-a")
     stack.start_worker("cpu-a")
 
 
@@ -138,7 +136,6 @@ def flush_redis(stack):
     stack.redis.client().flushall()
 
 
-@pytest.mark.skip(reason="not yet seen to pass from end to end on an idle machine")
 def test_a_supervisor_that_was_stopped_finds_its_lease_gone_and_ends_its_process(stack):
     stack.start_worker("cpu-a")
     job = submit(500)
