@@ -1,6 +1,6 @@
 """Training through our code against the plain library loop: TRL's trainer with nothing around it, on the same tensors.
 
-    python -m tests.benchmarks.bench_training [--examples 512] [--repeats 5] [--threads 1]
+    python -m tests.benchmarks.bench_training [--examples 256] [--repeats 3] [--threads 1]
 
 Both see the same token ids in the same order in the same batches, with the same settings; ours adds progress events,
 the check for divergence, cancelling and resuming. Timed is the loop, from its first batch to the report of its last
@@ -211,8 +211,8 @@ def compare(tokens: int, ours: Any, library: Any, repeats: int) -> dict[str, Any
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--examples", type=int, default=512)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--examples", type=int, default=256)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
