@@ -67,7 +67,7 @@ class Stack:
             "MEDS3_HOME": str(settings.HOME),
             "MEDS3_DATABASE": database_url(),
             "MEDS3_REDIS": self.redis.url,
-            "MEDS3_JOBS_TEMPO": os.environ.get("MEDS3_JOBS_TEMPO", "0.1"),
+            "MEDS3_JOBS_TEMPO": os.environ.get("MEDS3_JOBS_TEMPO", "0.3"),
             "PYTHONUNBUFFERED": "1",
             **more,
         }

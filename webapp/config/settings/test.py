@@ -4,13 +4,19 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 if "MEDS3_HOME" not in os.environ:
     os.environ["MEDS3_HOME"] = _home = tempfile.mkdtemp(prefix="meds3-test-")
     _maker = os.getpid()
     atexit.register(lambda: os.getpid() == _maker and shutil.rmtree(_home, ignore_errors=True))
 
-from webapp.config.settings.local import *  # noqa: F403
+# Processes of one run of tests inherit its folder: each has its own inside, which the servers it starts inherit.
+_process = os.environ.get("PYTEST_XDIST_WORKER")
+if _process and Path(os.environ["MEDS3_HOME"]).name != _process:
+    os.environ["MEDS3_HOME"] = str(Path(os.environ["MEDS3_HOME"]) / _process)
+
+from webapp.config.settings.local import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
