@@ -60,7 +60,7 @@ def test_an_authenticator_app_is_set_up_and_used(studio: Studio, page: Page, che
     expect(page.get_by_role("heading", name="Second factor")).to_be_visible()
     check_page(page, "second-factor-asked")
     page.get_by_label("Code").fill(codes[0])
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("heading", name="Home")).to_be_visible()
 
 
