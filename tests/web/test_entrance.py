@@ -110,7 +110,17 @@ def test_sign_up_is_closed_unless_opened(db, settings):
     assert AuditEntry.objects.get(verb="user.created").actor == User.objects.get()
 
 
-def test_a_reset_and_a_wrong_password_do_not_say_who_has_an_account(world, mailoutbox):
+def test_a_reset_sends_its_link_where_there_is_mail_and_writes_it_nowhere_else(world, settings, mailoutbox):
+    settings.HAS_MAIL = False
+    Client().post("/accounts/password/reset/", {"email": "viewer@ward.example"})
+    assert not mailoutbox
+    settings.HAS_MAIL = True
+    Client().post("/accounts/password/reset/", {"email": "viewer@ward.example"})
+    (mail,) = mailoutbox
+    assert mail.to == ["viewer@ward.example"] and "/accounts/password/reset/key/" in mail.body
+
+
+def test_a_reset_and_a_wrong_password_do_not_say_who_has_an_account(world):
     known = Client().post("/accounts/password/reset/", {"email": "viewer@ward.example"})
     unknown = Client().post("/accounts/password/reset/", {"email": "ghost@ward.example"})
     assert (known.status_code, known.url) == (unknown.status_code, unknown.url)

@@ -79,6 +79,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         address alone, which would lock out a ward. It still counts wrong codes of the second factor.
         """
 
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Nothing without a mail server: Django would write the link of a reset to the terminal or the log."""
+        if settings.HAS_MAIL:
+            super().send_mail(template_prefix, email, context)
+
     def get_client_ip(self, request: HttpRequest) -> str:
         """The address behind the configured number of proxies."""
         return client_address(request)
