@@ -66,8 +66,8 @@ results: $(VENV)/.base ## Measure the whole method on the clinic (hours; can be 
 
 .PHONY: test lint format bench
 # A file of tests stays in one process: its engines, servers and browsers are made once.
-PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 TEST_PROCESSES ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 test: $(VENV)/.vllm system ## Set up and pass all tests: both databases, browser, real vLLM
 	$(PYTEST)
