@@ -111,10 +111,6 @@ class HeadroomStudy(Record):
     errors: tuple[ErrorRates, ...]
     families: tuple[FamilyHeadroom, ...]
 
-    def all(self, policy: str) -> FamilyHeadroom:
-        """One policy, over all families."""
-        return next(each for each in self.families if (each.policy, each.name) == (policy, ALL))
-
 
 def run(settings: HeadroomStage, job: StageJob) -> dict[str, Any]:
     """Count first errors and rankings."""
