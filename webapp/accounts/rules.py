@@ -35,6 +35,10 @@ class Action(StrEnum):
     JOB_CONTROL = "job.control"
     MODEL_VIEW = "model.view"
     MODEL_CHANGE = "model.change"
+    TREE_VIEW = "tree.view"
+    EVALUATION_VIEW = "evaluation.view"
+    EVALUATION_CHANGE = "evaluation.change"
+    WEBHOOK_MANAGE = "webhook.manage"
 
 
 class OperatorAction(StrEnum):
@@ -64,6 +68,10 @@ RULES: Mapping[Action, frozenset[Role]] = {
     Action.JOB_CONTROL: _MANAGERS,
     Action.MODEL_VIEW: _READERS,
     Action.MODEL_CHANGE: _MANAGERS,
+    Action.TREE_VIEW: _READERS,
+    Action.EVALUATION_VIEW: _READERS,
+    Action.EVALUATION_CHANGE: _MANAGERS,
+    Action.WEBHOOK_MANAGE: _OWNER,
 }
 """The roles that may do each action."""
 

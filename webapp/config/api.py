@@ -17,6 +17,12 @@ from webapp.accounts.api import router as accounts
 from webapp.accounts.api_auth import PageAuth, TokenAuth
 from webapp.accounts.rules import OperatorAction
 from webapp.common.access import PUBLIC, Access, access_of, declared, operator_page
+from webapp.datasets.api import router as datasets
+from webapp.evaluations.api import router as evaluations
+from webapp.jobs.api import router as jobs
+from webapp.registry.api import router as registry
+from webapp.trees.api import router as trees
+from webapp.uploads.api import router as uploads
 
 log = structlog.get_logger(__name__)
 
@@ -118,4 +124,5 @@ api = Api(
     description="Teams, datasets, searches, training runs, models and evaluations of one instance.",
     docs_decorator=operator_page(OperatorAction.API_DOCS, or_token=True),
 )
-api.add_router("", accounts)
+for router in (accounts, jobs, uploads, datasets, trees, registry, evaluations):
+    api.add_router("", router)

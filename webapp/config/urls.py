@@ -5,15 +5,28 @@ from django.urls import include, path
 from webapp.accounts import urls as accounts
 from webapp.common import views as common
 from webapp.config.api import api
+from webapp.datasets import urls as datasets
+from webapp.evaluations import urls as evaluations
+from webapp.jobs import urls as jobs
+from webapp.registry import urls as registry
+from webapp.trees import urls as trees
+from webapp.uploads import urls as uploads
 
 urlpatterns = [
     path("", common.home, name="home"),
     path("theme/", common.theme, name="theme"),
     path("healthz", common.healthz, name="healthz"),
     path("", include(accounts.instance)),
+    path("", include(jobs.instance)),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", api.urls),
     path("t/<slug:team_slug>/", include(accounts.team)),
+    path("t/<slug:team_slug>/", include(jobs.team)),
+    path("t/<slug:team_slug>/", include(uploads.team)),
+    path("t/<slug:team_slug>/", include(datasets.team)),
+    path("t/<slug:team_slug>/", include(trees.team)),
+    path("t/<slug:team_slug>/", include(registry.team)),
+    path("t/<slug:team_slug>/", include(evaluations.team)),
 ]
 
 handler400 = "webapp.common.errors.bad_request"

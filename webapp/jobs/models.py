@@ -87,6 +87,19 @@ class Job(TeamEntity):
         return self.title or self.kind
 
 
+class JobInput(models.Model):
+    """What a job's specification refers to, one row each: lineage, and what depends on a thing before it is deleted."""
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="inputs")
+    kind = models.CharField(max_length=12, help_text="As in `Registered.kind`.")
+    thing = models.UUIDField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("job", "kind", "thing", name="one_row_per_input")]
+        indexes = [models.Index(fields=["kind", "thing"], name="jobs_by_input")]
+
+
 class TeamShare(models.Model):
     """How many jobs of a team may run at once. Its row is also where claims of one team wait for each other."""
 

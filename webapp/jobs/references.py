@@ -1,19 +1,28 @@
 """What a specification refers to, checked against the team: at submit, and again at claim.
 
-One line per kind of registered thing, added by the app that has it.
+One line per kind of registered thing: the selector, in the app that has it, that says whether the team may use it.
 """
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from uuid import UUID
 
-from meds3core.config.jobs import JobSpec, LocalPath, references
+from meds3core.config.jobs import JobSpec, LocalPath, RegisteredKind, references
 from webapp.accounts.models import Team
 from webapp.jobs.transitions import JobError
 
 Belongs = Callable[[Team, UUID], bool]
 
-REGISTERED: Mapping[str, Belongs] = {}
-"""For each kind of reference: whether the team may use the thing of this id (its own, or the system team's)."""
+REGISTERED: Mapping[RegisteredKind, str] = {
+    "upload": "webapp.uploads.selectors.upload_usable",
+    "dataset": "webapp.datasets.selectors.version_usable",
+    "model": "webapp.registry.selectors.model_usable",
+    "endpoint": "webapp.registry.selectors.endpoint_usable",
+    "trees": "webapp.trees.selectors.trees_usable",
+    "labels": "webapp.registry.selectors.label_set_usable",
+    "evaluation": "webapp.evaluations.selectors.evaluation_usable",
+}
+"""For each kind of reference, by dotted name: whether the team may use the thing (its own, or the system team's)."""
 
 
 def references_check(*, team: Team, spec: JobSpec) -> None:
@@ -21,6 +30,12 @@ def references_check(*, team: Team, spec: JobSpec) -> None:
     for one in references(spec):
         if isinstance(one, LocalPath):
             raise JobError("A job names what the instance knows, never a path. Upload the file and name the upload.")
-        belongs = REGISTERED.get(one.kind)
-        if belongs is None or not belongs(team, one.id):
+        if not _belongs(one.kind)(team, one.id):
             raise JobError(f"{team} has no {one.kind} {one.id}. It may have been deleted; choose another one.")
+
+
+def _belongs(kind: RegisteredKind) -> Belongs:
+    # By name: the apps that have these things import jobs.
+    module, _, name = REGISTERED[kind].rpartition(".")
+    found: Belongs = getattr(import_module(module), name)
+    return found

@@ -9,12 +9,12 @@ from django.db import transaction
 from django.db.models.functions import Now
 from pydantic import ValidationError
 
-from meds3core.config.jobs import JOB_SPEC, JobSpec
+from meds3core.config.jobs import JOB_SPEC, JobSpec, Registered, references
 from webapp.accounts.models import Door, Team
 from webapp.accounts.services import Actor, audit_write
 from webapp.jobs.dispatch import ring_on_commit
 from webapp.jobs.kinds import KINDS, Kind
-from webapp.jobs.models import Job, State, TeamShare, Worker
+from webapp.jobs.models import Job, JobInput, State, TeamShare, Worker
 from webapp.jobs.references import references_check
 from webapp.jobs.transitions import ENDED, JobError, event_append, job_move
 
@@ -50,6 +50,8 @@ def job_submit(
             origin=origin,
             created_by=actor.user,
         )
+        things = {(one.kind, one.id) for one in references(checked) if isinstance(one, Registered)}
+        JobInput.objects.bulk_create(JobInput(job=job, kind=noun, thing=thing) for noun, thing in sorted(things))
         event_append(job_id=job.pk, kind="state", text=f"Submitted by {actor.name}.", data={"state": State.QUEUED})
         audit_write(actor=actor, verb="job.submitted", team=team, subject=str(job.pk), kind=job.kind)
         ring_on_commit(queue=job.queue)

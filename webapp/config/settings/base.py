@@ -48,6 +48,11 @@ INSTALLED_APPS = [
     "webapp.common",
     "webapp.accounts",
     "webapp.jobs",
+    "webapp.uploads",
+    "webapp.datasets",
+    "webapp.registry",
+    "webapp.trees",
+    "webapp.evaluations",
 ]
 
 MIDDLEWARE = [

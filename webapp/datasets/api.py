@@ -1,0 +1,5 @@
+"""API of datasets, versions and questions."""
+
+from ninja import Router
+
+router = Router(tags=["datasets"])

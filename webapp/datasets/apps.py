@@ -1,0 +1,10 @@
+"""Registers the app."""
+
+from django.apps import AppConfig
+
+
+class DatasetsConfig(AppConfig):
+    """Questions in immutable versions."""
+
+    name = "webapp.datasets"
+    label = "datasets"

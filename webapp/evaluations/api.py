@@ -1,0 +1,5 @@
+"""API of evaluations."""
+
+from ninja import Router
+
+router = Router(tags=["evaluations"])

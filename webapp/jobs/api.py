@@ -1,0 +1,5 @@
+"""API of jobs."""
+
+from ninja import Router
+
+router = Router(tags=["jobs"])

@@ -1,0 +1,5 @@
+"""URLs of uploads inside a team."""
+
+from django.urls import URLPattern
+
+team: list[URLPattern] = []
