@@ -1,6 +1,7 @@
 """Loading what is trained and writing what was: whole models, and adapters that know their base."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,19 @@ def load_adapted(base: Path, adapter: Path, dtype: torch.dtype = torch.float32) 
     policy = inspect_policy(base)
     check_base(adapter, policy)
     return PeftModel.from_pretrained(load_policy(policy, dtype), adapter)
+
+
+def write_merged(base: Path, adapter: Path, to: Path) -> None:
+    """Write a base with its adapter merged into it, in the type that the base is stored in, with the adapter's card.
+
+    The folder appears whole or not at all. Raises `PolicyError` when the adapter belongs to another base.
+    """
+    start = inspect_policy(base)
+    model = load_adapted(base, adapter).merge_and_unload()
+    model.to(getattr(torch, start.dtype, torch.float32))
+    draft = to.with_name(f"{to.name}.partial")
+    shutil.rmtree(draft, ignore_errors=True)
+    model.save_pretrained(draft)
+    carry_files(start.path, draft)
+    shutil.copyfile(adapter / CARD, draft / CARD)
+    draft.rename(to)

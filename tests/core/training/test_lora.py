@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM
 
 from meds3core.engines.policy import inspect_policy
 from meds3core.errors import ConfigError, PolicyError
-from meds3core.training.models import ADAPTER, load_adapted
+from meds3core.training.models import ADAPTER, load_adapted, write_merged
 from meds3core.training.sft import train_sft
 from tests.core.training.tiny import Remembering, make_examples, same_weights, sft_config, weights, write_policy
 
@@ -63,6 +63,13 @@ def test_an_adapter_that_is_not_merged_stands_alone_and_names_its_base(policy, m
     assert not (out / "model.safetensors").exists()
     with pytest.raises(PolicyError, match="adapter, not a model"):
         inspect_policy(out)
+
+
+def test_a_base_and_its_adapter_become_the_whole_model_that_training_would_have_written(policy, merged, tmp_path):
+    write_merged(policy, merged[0] / ADAPTER, tmp_path / "whole")
+    whole = AutoModelForCausalLM.from_pretrained(tmp_path / "whole")
+    torch.testing.assert_close(logits(whole), logits(AutoModelForCausalLM.from_pretrained(merged[0])))
+    assert inspect_policy(tmp_path / "whole").dtype == inspect_policy(merged[0]).dtype
 
 
 def test_an_adapter_of_another_base_is_refused(merged, tmp_path):
