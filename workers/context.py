@@ -17,6 +17,7 @@ class JobContext:
 
     job_id: UUID
     attempt: int
+    title: str
     spec: Any
     """The JobSpec of the runner's kind."""
     folder: Path

@@ -46,8 +46,9 @@ class Reporter:
         self._thread.join()
 
     def emit(self, event: ProgressEvent) -> None:
-        """Note an event. `warning` has a `text`; `metrics` a `step` and `values` by name."""
+        """Note an event. `warning` has a `text`; `metrics` a `step` and `values` by name; any may have a `unit`."""
         with self._lock:
+            self._unit = str(event.data.get("unit", self._unit))
             if event.done is not None:
                 self._progress = event
                 if self._first is None:

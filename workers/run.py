@@ -96,6 +96,7 @@ def _work(job_id: UUID, attempt: int, cancel: CancelToken) -> Any:
             JobContext(
                 job_id=job_id,
                 attempt=attempt,
+                title=job.title,
                 spec=spec,
                 folder=folder / str(attempt),
                 job_folder=folder,

@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from meds3core.config.decoding import SampleConfig, ScorerConfig
 from meds3core.config.engine import OpenAIEngineConfig, TransformersEngineConfig, VllmEngineConfig
-from meds3core.config.evaluation import EvaluationConfig
+from meds3core.config.evaluation import CollectConfig, EvaluationConfig
 from meds3core.config.evolution import EvolutionConfig
 from meds3core.config.labels import PairLabelConfig, SftLabelConfig, StepLabelConfig
 from meds3core.config.search import SearchConfig
@@ -164,19 +164,25 @@ class EvaluationSpec(_Spec):
     """Strategies of inference measured on a benchmark."""
 
     kind: Literal["evaluation"] = "evaluation"
+    name: str = Field(default="", max_length=200, description="Of the evaluation; empty: the job's title")
     questions: Reference
+    validation: Reference | None = Field(default=None, description="On which strategy and thresholds are chosen")
     policy: Reference
-    scorer: Reference | None = None
+    prm: Reference | None = Field(default=None, description="Process reward model that scores the samples")
+    orm: Reference | None = Field(default=None, description="Outcome reward model that scores the samples")
     engine: Engine | Registered = TransformersEngineConfig()
-    sampling: SampleConfig = SampleConfig()
+    collect: CollectConfig = CollectConfig()
+    scoring: ScorerConfig = ScorerConfig()
     figures: EvaluationConfig = EvaluationConfig()
-    seed: int = Field(default=0, ge=0)
+    limit: int | None = Field(default=None, ge=1, description="The first so many questions; None: all")
+    concurrency: int = Field(default=256, ge=1, le=4096, description="Answers that are written at once")
 
 
 class EvolutionSpec(_Spec):
     """The whole loop."""
 
     kind: Literal["evolution"] = "evolution"
+    name: str = Field(default="", max_length=200, description="Models and evaluations are named after it")
     questions: Reference
     held_out: Reference
     validation: Reference | None = None

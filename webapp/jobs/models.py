@@ -109,15 +109,16 @@ class TeamShare(models.Model):
 
 
 class JobStage(models.Model):
-    """A part of a long job that has a name of its own: a stage of an evolution."""
+    """A part of a long job that has a name of its own. An evolution's are all known beforehand, and some run at once."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="stages")
     name = models.CharField(max_length=80)
     state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
     attempt = models.PositiveIntegerField()
-    started = models.DateTimeField()
+    position = models.PositiveIntegerField(default=0)
+    started = models.DateTimeField(null=True)
     ended = models.DateTimeField(null=True)
-    details = models.JSONField(default=dict)
+    details = models.JSONField(default=dict, help_text="kind, expected seconds, done, total, figures: what is known.")
 
     class Meta:
         constraints = [models.UniqueConstraint("job", "name", name="one_stage_per_name")]

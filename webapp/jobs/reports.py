@@ -35,6 +35,46 @@ def stage_begin(*, job_id: UUID, attempt: int, name: str, text: str = "") -> Non
         stages.update_or_create(job_id=job_id, name=name, defaults=begun)
 
 
+def stages_plan(*, job_id: UUID, attempt: int, stages: Sequence[Mapping[str, Any]]) -> None:
+    """All stages of a job that knows them beforehand, in their order; those that are `done` already are kept so.
+
+    Each has a `name`, `done`, and `details`. Raises `StaleAttempt`.
+    """
+    with transaction.atomic():
+        _hold(job_id, attempt)
+        known = set(JobStage.objects.filter(job_id=job_id).values_list("name", flat=True))
+        JobStage.objects.bulk_create(
+            JobStage(
+                job_id=job_id, name=one["name"], state=State.QUEUED, attempt=attempt, position=place,
+                details=one["details"],
+            )
+            for place, one in enumerate(stages)
+            if one["name"] not in known
+        )  # fmt: skip
+        rows = JobStage.objects.filter(job_id=job_id)
+        done = [one["name"] for one in stages if one["done"]]
+        rows.filter(name__in=done).exclude(state=State.SUCCEEDED).update(state=State.SUCCEEDED, attempt=attempt)
+        rows.exclude(name__in=done).update(state=State.QUEUED, attempt=attempt, started=None, ended=None)
+
+
+def stage_write(
+    *, job_id: UUID, attempt: int, name: str, state: State | None = None, text: str = "", **details: Any
+) -> None:
+    """What became of one of the planned stages; other stages are left as they are. Raises `StaleAttempt`."""
+    with transaction.atomic():
+        _hold(job_id, attempt)
+        row = JobStage.objects.get(job_id=job_id, name=name)
+        row.details |= details
+        changed: dict[str, Any] = {"details": row.details, "attempt": attempt}
+        if state is not None:
+            changed["state"] = state
+            changed["started" if state == State.RUNNING else "ended"] = Now()
+            Job.objects.filter(pk=job_id).update(stage=name)
+        JobStage.objects.filter(pk=row.pk).update(**changed)
+        if text:
+            event_append(job_id=job_id, attempt=attempt, kind="stage", text=text, data={"stage": name})
+
+
 def progress_write(
     *, job_id: UUID, attempt: int, done: int, total: int | None, unit: str = "", rate: float | None = None
 ) -> None:
