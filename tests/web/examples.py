@@ -41,5 +41,8 @@ EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "token_id": _token,
 }
 
+BODIES: dict[str, Callable[[Team], Any]] = {}
+"""Operations of the API that need a body to come as far as their object: by `METHOD route`, a body that fits."""
+
 OWN_ONLY = {"token_id"}
 """Objects that their owner alone sees, whatever the role: for others the answer is 404."""

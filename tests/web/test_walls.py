@@ -4,6 +4,8 @@ The walk reads the URL map and the declarations, so that what a later app adds i
 needs one line in tests/web/examples.py.
 """
 
+import json
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
@@ -66,10 +68,16 @@ def url_of(place: Place, team, objects_of=None) -> str:
     return place.path(values)
 
 
-def ask(client: Client, method: str, url: str, **headers) -> HttpResponse:
+def body_of(method: str, place: Place, team) -> str:
+    """A body that the operation takes, or an empty one."""
+    make = examples.BODIES.get(f"{method} {place.route}")
+    return json.dumps(make(team)) if make else ""
+
+
+def ask(client: Client, method: str, url: str, body: str = "", **headers) -> HttpResponse:
     """The answer, with whatever it wrote undone."""
     with transaction.atomic():
-        answer = client.generic(method, url, headers=headers)
+        answer = client.generic(method, url, body, "application/json", headers=headers)
         transaction.set_rollback(True)
     return answer
 
@@ -201,7 +209,8 @@ def test_an_object_of_another_team_is_not_found(world):
         methods = list(place.access.operations) if place.access.operations else ["GET", "POST"]
         with transaction.atomic():
             url = url_of(place, world.team, objects_of=world.other_team)
-            statuses = [ask(client, method, url).status_code for method in methods]
+            bodies = {method: body_of(method, place, world.other_team) for method in methods}
+            statuses = [ask(client, method, url, bodies[method]).status_code for method in methods]
             transaction.set_rollback(True)
         if 404 not in statuses or not set(statuses) <= {404, 405}:
             wrong.append(f"{place.route}: {statuses}")

@@ -4,8 +4,9 @@
     @team_operation(Action.DATASET_VIEW)
     def dataset_list(request, team_slug: str): ...   # request.team is the team, request.auth the caller
 
-As views do, every operation says who may call it; `webapp.config.api.Api` refuses to load one that does not. A token
-reaches one team, with its scopes, as far as the person's present role allows.
+As views do, every operation says who may call it; `webapp.config.api.Api` refuses to load one that does not. It is
+asked right after who calls, before the body is looked at. A token reaches one team, with its scopes, as far as the
+person's present role allows, and never speaks for an operator.
 """
 
 import time
@@ -16,7 +17,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import Http404, HttpRequest
 from ninja.errors import HttpError, Throttled
 from ninja.security import HttpBearer
@@ -24,10 +25,10 @@ from ninja.utils import check_csrf
 
 from webapp.accounts.actors import Actor
 from webapp.accounts.models import ApiToken, Door, Membership, Team, User
-from webapp.accounts.rules import Action, actions_of
+from webapp.accounts.rules import Action, OperatorAction, actions_of
 from webapp.accounts.selectors import memberships_for, needs_second_factor
 from webapp.accounts.tokens import api_token_check
-from webapp.common.access import SIGNED_IN, Access, declared
+from webapp.common.access import SIGNED_IN, Access, access_of, declared
 from webapp.common.client import client_address
 
 Operation = Callable[..., Any]
@@ -92,7 +93,7 @@ class TokenAuth(HttpBearer):
         if bearer is None:
             return None
         _count(bearer.token)
-        return Caller(bearer.user, bearer.token, client_address(request))
+        return _admitted(request, Caller(bearer.user, bearer.token, client_address(request)))
 
 
 class PageAuth(HttpBearer):
@@ -116,7 +117,7 @@ class PageAuth(HttpBearer):
             return None
         if check_csrf(request) is not None:
             raise HttpError(403, "The CSRF token is missing or wrong. Programs use an API token instead.")
-        return Caller(request.user, None, client_address(request))
+        return _admitted(request, Caller(request.user, None, client_address(request)))
 
 
 def signed_in_operation(operation: Operation) -> Operation:
@@ -126,17 +127,40 @@ def signed_in_operation(operation: Operation) -> Operation:
 
 def team_operation(action: Action) -> Callable[[Operation], Operation]:
     """Who may do this in the team named by `team_slug` in the path; `request.team` is that team."""
+    return lambda operation: _declared(operation, Access(action=action))
 
-    def declare(operation: Operation) -> Operation:
-        @wraps(operation)
-        def with_team(request: HttpRequest, **others: Any) -> Any:
-            caller: Caller = request.auth  # type: ignore[attr-defined]
-            request.team = caller.reach(others["team_slug"], action).team  # type: ignore[attr-defined]
-            return operation(request, **others)
 
-        return declared(with_team, Access(action=action))
+def operator_operation(action: OperatorAction) -> Callable[[Operation], Operation]:
+    """The instance's operators, signed in on the site: a token speaks for its owner in one team only."""
+    return lambda operation: _declared(operation, Access(operator=action))
 
-    return declare
+
+def _declared(operation: Operation, access: Access) -> Operation:
+    @wraps(operation)
+    def guarded(request: HttpRequest, **others: Any) -> Any:
+        if getattr(request, "admitted", None) != access:
+            raise ImproperlyConfigured(f"{operation.__name__} was reached without its declaration being asked")
+        return operation(request, **others)
+
+    return declared(guarded, access)
+
+
+def _admitted(request: HttpRequest, caller: Caller) -> Caller:
+    """The caller, if the operation that the path and the method name is open to them.
+
+    Raises `Http404` and `PermissionDenied` as `Caller.reach` does.
+    """
+    match = request.resolver_match
+    paths = access_of(match.func) if match else None
+    access = (paths.operations or {}).get(str(request.method)) if paths else None
+    if match is None or access is None:  # ninja answers 405 before it asks who calls
+        return caller
+    if access.operator and (caller.token is not None or not caller.user.is_operator):
+        raise PermissionDenied("This is for the people who run this instance, signed in on the site.")
+    if access.action is not None:
+        request.team = caller.reach(match.kwargs["team_slug"], access.action).team  # type: ignore[attr-defined]
+    request.admitted = access  # type: ignore[attr-defined]
+    return caller
 
 
 def _count(token: ApiToken) -> None:

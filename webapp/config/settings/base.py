@@ -17,9 +17,15 @@ ROOT = Path(__file__).parents[3]
 HOME = Path(env.str("MEDS3_HOME", default="~/.meds3-studio")).expanduser().resolve()
 FILES = Path(env.str("MEDS3_FILES", default=str(HOME / "files")))
 SECRETS = HOME / "secrets"
+FILES_ACCEL = env.str("MEDS3_ACCEL", default="")
+"""Where the proxy in front serves `FILES` from inside (nginx: an `internal` location), e.g. `/_files/`; empty: we do."""
+EXPORT_DAYS = env.int("MEDS3_EXPORT_DAYS", default=7)
+"""How long the file of an export is kept."""
 
 DEBUG = False
 SECRET_KEY = env.str("MEDS3_SECRET_KEY", default="") or kept_secret(SECRETS, "secret_key")
+VAULT_KEYS: list[str] = env.list("MEDS3_VAULT_KEYS", default=[]) or [kept_secret(SECRETS, "vault_key")]
+"""Seal what must be read again (webapp.common.vault); the first one seals, all are tried for reading."""
 ALLOWED_HOSTS: list[str] = env.list("MEDS3_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("MEDS3_ORIGINS", default=[])
 
