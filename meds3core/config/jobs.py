@@ -19,6 +19,7 @@ from meds3core.config.labels import PairLabelConfig, SftLabelConfig, StepLabelCo
 from meds3core.config.search import SearchConfig
 from meds3core.config.training import DpoConfig, GrpoConfig, OrmConfig, PrmConfig, SftConfig
 from meds3core.data.curriculum import CurriculumSettings
+from meds3core.data.records import ColumnMapping
 from meds3core.types.record import Record
 
 RegisteredKind = Literal["upload", "dataset", "model", "endpoint", "trees", "labels", "evaluation"]
@@ -54,14 +55,28 @@ class _Spec(Record):
         return self
 
 
+class PreviewSpec(_Spec):
+    """A look at an uploaded file: its format, its columns, its first rows as they would be imported."""
+
+    kind: Literal["preview"] = "preview"
+    upload: Reference
+    mapping: ColumnMapping | None = Field(
+        default=None, description="None: guessed where the file's own fields say little"
+    )
+    source: str = Field(default="", max_length=200, description="Source of rows that name none; empty: the file's name")
+
+
 class ImportSpec(_Spec):
     """An uploaded file becomes a new version of a dataset."""
 
     kind: Literal["import"] = "import"
     upload: Reference
-    dataset: Reference | None = Field(default=None, description="None: a new one, called `name`")
-    name: str = Field(default="", max_length=200)
-    columns: tuple[tuple[str, str], ...] = Field(default=(), max_length=64, description="Our field, column of the file")
+    dataset: Reference | None = Field(
+        default=None, description="A version of the dataset that gets the new one; None: a new dataset called `name`"
+    )
+    name: str = Field(default="", max_length=200, description="Of a new dataset; empty: the file's name")
+    mapping: ColumnMapping | None = Field(default=None, description="Which columns mean what; None: a known shape")
+    source: str = Field(default="", max_length=200, description="Source of rows that name none; empty: the file's name")
 
 
 class PassRatesSpec(_Spec):
@@ -234,7 +249,8 @@ class SelfCheckSpec(_Spec):
 
 
 JobSpec = Annotated[
-    ImportSpec
+    PreviewSpec
+    | ImportSpec
     | PassRatesSpec
     | SearchSpec
     | TreeScoringSpec

@@ -44,7 +44,7 @@ class NumberFormat(Record):
     kind: Literal["number"] = "number"
     unit: str | None = Field(default=None, description="Unit of the gold, e.g. 'mg/kg'; None: dimensionless")
     relative_tolerance: float = Field(default=0.0, ge=0.0, le=1.0)
-    absolute_tolerance: float = Field(default=0.0, ge=0.0)
+    absolute_tolerance: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
 
 
 class YesNoFormat(Record):

@@ -23,9 +23,12 @@ class Kind:
     operators_only: bool = False
     offered: bool = False
     """Whether this version can run it; the others are known and refused."""
+    listed: bool = True
+    """Whether lists of jobs show it. What a page asks for behind the scenes is left out."""
 
 
 KINDS: Mapping[str, Kind] = {
+    "preview": Kind("Preview of a file", Queue.CPU, max_failures=2, listed=False),
     "import": Kind("Import", Queue.CPU),
     "pass-rates": Kind("Curriculum pass rates", Queue.GPU),
     "search": Kind("Search", Queue.GPU),

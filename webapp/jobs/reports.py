@@ -41,7 +41,7 @@ def stages_plan(*, job_id: UUID, attempt: int, stages: Sequence[Mapping[str, Any
     Each has a `name`, `done`, and `details`. Raises `StaleAttempt`.
     """
     with transaction.atomic():
-        _hold(job_id, attempt)
+        attempt_hold(job_id=job_id, attempt=attempt)
         known = set(JobStage.objects.filter(job_id=job_id).values_list("name", flat=True))
         JobStage.objects.bulk_create(
             JobStage(
@@ -62,7 +62,7 @@ def stage_write(
 ) -> None:
     """What became of one of the planned stages; other stages are left as they are. Raises `StaleAttempt`."""
     with transaction.atomic():
-        _hold(job_id, attempt)
+        attempt_hold(job_id=job_id, attempt=attempt)
         row = JobStage.objects.get(job_id=job_id, name=name)
         row.details |= details
         changed: dict[str, Any] = {"details": row.details, "attempt": attempt}
@@ -96,7 +96,7 @@ def warning_write(*, job_id: UUID, attempt: int, text: str, **data: Any) -> None
 def metrics_append(*, job_id: UUID, attempt: int, name: str, steps: Sequence[int], values: Sequence[float]) -> None:
     """Points of a curve. Raises `StaleAttempt`."""
     with transaction.atomic():
-        _hold(job_id, attempt)
+        attempt_hold(job_id=job_id, attempt=attempt)
         MetricChunk.objects.bulk_create(
             MetricChunk(
                 job_id=job_id,
@@ -124,7 +124,7 @@ def checkpoint_record(
         os.close(descriptor)
     below = path.relative_to(job_folder(job_id))
     with transaction.atomic():
-        _hold(job_id, attempt)
+        attempt_hold(job_id=job_id, attempt=attempt)
         Checkpoint.objects.filter(job_id=job_id, name=name).delete()  # anew, so that the newest has the highest id
         Checkpoint.objects.create(
             job_id=job_id, attempt=attempt, name=name, path=str(below), digest=digest, label=label, at=Now()
@@ -151,7 +151,7 @@ def error_of(*, job_id: UUID) -> tuple[str, str]:
     return code, message
 
 
-def _hold(job_id: UUID, attempt: int) -> None:
+def attempt_hold(*, job_id: UUID, attempt: int) -> None:
     """Lock the job's row for this transaction, as long as this attempt is the live one. Raises `StaleAttempt`."""
     written = live_rows(job_id=job_id, attempt=attempt).update(attempt=attempt)
     refuse_stale(written=written, job_id=job_id, attempt=attempt)
