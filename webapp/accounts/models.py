@@ -35,6 +35,7 @@ class User(AbstractUser):
     email = models.EmailField(blank=True)
     is_operator = models.BooleanField(default=False)
     theme = models.CharField(max_length=5, choices=Theme, default=Theme.AUTO)
+    mail_when_job_ends = models.BooleanField(default=False)
 
     REQUIRED_FIELDS = []
 

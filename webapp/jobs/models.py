@@ -75,12 +75,20 @@ class Job(TeamEntity):
     error_message = models.TextField(blank=True)
     result = models.JSONField(null=True)
 
+    worked = models.FloatField(default=0, help_text="Seconds of workers' time over all attempts; anew with a retry.")
+    notice_due = models.BooleanField(default=False, help_text="Its end is still to be told by mail (workers.sweep).")
+    thinned = models.BooleanField(default=False, help_text="Old progress events are gone.")
+
     class Meta:
         indexes = [
             models.Index(fields=["queue", "state", "-priority", "id"], name="job_to_claim"),
             models.Index(fields=["team", "-id"], name="job_by_team"),
             models.Index(fields=["team", "state", "-id"], name="job_by_team_and_state"),
+            models.Index(fields=["team", "kind", "-id"], name="job_by_team_and_kind"),
             models.Index(fields=["state", "lease_expires"], name="job_by_lease"),
+            models.Index(fields=["state", "-ended"], name="job_by_end"),
+            models.Index(fields=["ended"], condition=models.Q(thinned=False), name="job_to_thin"),
+            models.Index(fields=["ended"], condition=models.Q(notice_due=True), name="job_to_tell"),
         ]
 
     def __str__(self) -> str:
@@ -125,7 +133,10 @@ class JobStage(models.Model):
 
 
 class JobEvent(models.Model):
-    """What a person reads about a job. `seq` counts from 1 without gaps, in the order of commits."""
+    """What a person reads about a job. `seq` counts from 1 in the order of commits.
+
+    Without gaps, until the job has been over for a while: then most of its progress is forgotten (`thinning`).
+    """
 
     id = models.BigAutoField(primary_key=True)
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events")
