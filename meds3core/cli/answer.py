@@ -18,7 +18,6 @@ from meds3core.cli.asking import (
     PolicyOption,
     engine_settings,
     named_policy,
-    named_prompt,
     read_questions,
 )
 from meds3core.cli.prm import HeadOption
@@ -43,6 +42,7 @@ from meds3core.errors import ConfigError
 from meds3core.prm.aggregate import AGGREGATORS
 from meds3core.prm.base import TrajectoryScorer
 from meds3core.prm.loading import load_scorer
+from meds3core.search.opening import named_prompt
 from meds3core.text.prompts import PromptTemplate
 from meds3core.types.question import OpenQuestion, Question
 

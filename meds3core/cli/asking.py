@@ -13,7 +13,6 @@ from meds3core.config.engine import EngineConfig, OpenAIEngineConfig, Transforme
 from meds3core.data.read import load_questions
 from meds3core.engines.policy import PolicyFolder, inspect_policy
 from meds3core.sandbox.bundled import policy_folder
-from meds3core.text.prompts import TEMPLATES, PromptTemplate
 from meds3core.types.question import Question
 
 BUNDLED = "clinic"
@@ -54,11 +53,6 @@ def engine_settings(kind: EngineKind, changes: list[str] | None) -> EngineConfig
     if kind is EngineKind.vllm:
         return with_changes(VllmEngineConfig(), changes)
     return with_changes(TransformersEngineConfig(), changes)
-
-
-def named_prompt(name: str, folder: PolicyFolder) -> PromptTemplate:
-    """The prompt of this name; `auto`: the one that the policy's folder names."""
-    return TEMPLATES[folder.prompt if name == "auto" else name]
 
 
 def read_questions(console: Console, path: Path, limit: int | None, skip_bad_rows: bool) -> tuple[Question, ...]:

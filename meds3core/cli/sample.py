@@ -16,7 +16,6 @@ from meds3core.cli.asking import (
     SkipBadRows,
     engine_settings,
     named_policy,
-    named_prompt,
     read_questions,
 )
 from meds3core.cli.prm import HeadOption
@@ -34,6 +33,7 @@ from meds3core.engines.policy import PolicyFolder
 from meds3core.errors import ConfigError
 from meds3core.prm.loading import load_scorer
 from meds3core.progress import CancelToken
+from meds3core.search.opening import named_prompt
 from meds3core.types.question import Question
 
 app = typer.Typer(invoke_without_command=True)

@@ -1,10 +1,7 @@
 """`meds3 search`: grow the trees of a file of questions; Ctrl-C stops, the same command continues."""
 
 import asyncio
-import json
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +17,6 @@ from meds3core.cli.asking import (
     SkipBadRows,
     engine_settings,
     named_policy,
-    named_prompt,
     read_questions,
 )
 from meds3core.cli.prm import Head, HeadOption
@@ -30,17 +26,13 @@ from meds3core.cli.settings import with_changes
 from meds3core.config.decoding import ScorerConfig
 from meds3core.config.engine import EngineConfig
 from meds3core.config.search import PRESETS, SearchConfig
-from meds3core.decoding.metering import MeteredScorer, SharedScorer
-from meds3core.engines.loading import load_engine
 from meds3core.engines.policy import PolicyFolder
 from meds3core.errors import ConfigError
-from meds3core.prm.card import RewardFolder, inspect_reward_model
-from meds3core.prm.loading import load_scorer
-from meds3core.search.base import SearchTools
-from meds3core.search.grow import grow, provenance
-from meds3core.search.run import FAILURES, TREES, ScorerProvenance, SearchManifest, SearchResult, run_search
+from meds3core.prm.card import inspect_reward_model
+from meds3core.search.grow import grow
+from meds3core.search.opening import Guide, open_search
+from meds3core.search.run import FAILURES, TREES, SearchResult, run_search
 from meds3core.types.question import OpenQuestion, Question
-from meds3core.verify.judge import verifier_for
 
 
 class Preset(StrEnum):
@@ -93,14 +85,6 @@ def search(
     _say(console, result, out)
 
 
-@dataclass(frozen=True, slots=True)
-class Guide:
-    """The reward model that guides a search, and how it is run."""
-
-    folder: RewardFolder
-    config: ScorerConfig
-
-
 def _guide(
     prm: Path | None, base: Path | None, head: Head | None, changes: list[str], config: SearchConfig
 ) -> Guide | None:
@@ -128,35 +112,13 @@ async def _search(
     retry_failed: bool,
     display: SearchDisplay,
 ) -> SearchResult:
-    async with AsyncExitStack() as stack:
-        engine = load_engine(folder.path, engine_config)
-        stack.push_async_callback(engine.close)
-        scorer, made_by = None, None
-        if guide is not None:
-            found = guide.folder
-            model = load_scorer(found.path, guide.config, score_head=found.score_head, base=found.weights.path)
-            stack.callback(model.close)
-            scorer = MeteredScorer(await stack.enter_async_context(SharedScorer(model)))
-            info = model.info
-            made_by = ScorerProvenance(model=info.model, model_hash=info.model_hash, prompt_hash=info.prompt_hash)
-        tools = SearchTools(
-            engine=engine,
-            verifier_for=verifier_for,
-            prompt=named_prompt(config.prompt, folder),
-            config=config,
-            seed=seed,
-            scorer=scorer,
-            scorer_hash=made_by.model_hash if made_by else "",
-        )
-        manifest = SearchManifest(
-            provenance=provenance(tools), config=json.loads(config.model_dump_json()), scorer=made_by
-        )
+    async with open_search(folder, engine_config, config, seed=seed, guide=guide) as opened:
         with display:
             return await cancelled_by_signals(
                 run_search(
                     questions,
-                    lambda question: grow(question, tools),
-                    manifest,
+                    lambda question: grow(question, opened.tools),
+                    opened.manifest,
                     out,
                     concurrency=concurrency,
                     retry_failed=retry_failed,

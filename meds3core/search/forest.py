@@ -5,7 +5,7 @@ Speed comes from concurrency, never from entangling them: nothing is shared betw
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -32,33 +32,47 @@ class Outcome(Generic[Result]):
 
 
 async def forest(
-    questions: Iterable[Question | OpenQuestion],
+    questions: Iterable[Question | OpenQuestion] | AsyncIterable[Question | OpenQuestion],
     grow_one: Callable[[Question | OpenQuestion], Awaitable[Result]],
     concurrency: int,
 ) -> AsyncIterator[Outcome[Result]]:
     """Keep `concurrency` trees growing and yield each as it finishes, in order of arrival.
 
+    Questions are taken one by one as there is room; an asynchronous source may have others that take from it too.
     A failing question becomes a `TreeFailure` and harms no other. Closing the iterator cancels what still grows.
     """
-    waiting = enumerate(questions)
+    waiting = _numbered(questions)
     growing: set[asyncio.Task[Outcome[Result]]] = set()
 
-    def fill() -> None:
-        while len(growing) < concurrency and (following := next(waiting, None)) is not None:
+    async def fill() -> None:
+        while len(growing) < concurrency and (following := await anext(waiting, None)) is not None:
             growing.add(asyncio.create_task(_outcome(*following, grow_one)))
 
     try:
-        fill()
+        await fill()
         while growing:
             done, growing = await asyncio.wait(growing, return_when=asyncio.FIRST_COMPLETED)
             # Start the successors before handing results out: whoever takes them may be slow (a disk, a database).
-            fill()
+            await fill()
             for task in done:
                 yield task.result()
     finally:
         for task in growing:
             task.cancel()
         await asyncio.gather(*growing, return_exceptions=True)
+
+
+async def _numbered(
+    questions: Iterable[Question | OpenQuestion] | AsyncIterable[Question | OpenQuestion],
+) -> AsyncIterator[tuple[int, Question | OpenQuestion]]:
+    position = 0
+    if isinstance(questions, AsyncIterable):
+        async for question in questions:
+            yield position, question
+            position += 1
+        return
+    for numbered in enumerate(questions):
+        yield numbered
 
 
 async def _outcome(

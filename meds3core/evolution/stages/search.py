@@ -1,9 +1,7 @@
 """Stages that grow trees: a search over a share of the questions, and the merger of such shares."""
 
 import asyncio
-import json
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from typing import Any
 
 from pydantic import Field
@@ -13,21 +11,17 @@ from meds3core.config.engine import EngineConfig, TransformersEngineConfig
 from meds3core.config.search import SearchConfig
 from meds3core.data.read import load_questions
 from meds3core.data.trees import read_trees, write_trees
-from meds3core.decoding.metering import MeteredScorer, SharedScorer
-from meds3core.engines.loading import load_engine
 from meds3core.engines.policy import inspect_policy
 from meds3core.errors import AppError
 from meds3core.evolution.graph import StageKind
 from meds3core.evolution.stage import StageJob
 from meds3core.evolution.stages.waiting import until_cancelled
-from meds3core.prm.loading import load_scorer
-from meds3core.search.base import SearchTools, StepScorer
-from meds3core.search.grow import grow, provenance
-from meds3core.search.run import FAILURES, TREES, ScorerProvenance, SearchManifest, SearchResult, run_search
-from meds3core.text.prompts import TEMPLATES
+from meds3core.prm.card import inspect_reward_model
+from meds3core.search.grow import grow
+from meds3core.search.opening import Guide, open_search
+from meds3core.search.run import FAILURES, TREES, SearchResult, run_search
 from meds3core.types.question import Question
 from meds3core.types.record import Record
-from meds3core.verify.judge import verifier_for
 
 ENGINE = "meds3core.engines.transformers.engine"
 """What most searches and samplings import."""
@@ -71,28 +65,12 @@ def run(settings: SearchStage, job: StageJob) -> dict[str, Any]:
 
 async def _search(questions: Sequence[Question], settings: SearchStage, job: StageJob) -> SearchResult:
     folder = inspect_policy(job.path("policy"))
-    config = settings.search
-    prompt = TEMPLATES[folder.prompt if config.prompt == "auto" else config.prompt]
-    async with AsyncExitStack() as stack:
-        engine = load_engine(folder.path, settings.engine)
-        stack.push_async_callback(engine.close)
-        scorer: StepScorer | None = None
-        made_by: ScorerProvenance | None = None
-        for path in job.paths("prm"):
-            model = load_scorer(path, settings.scorer)
-            stack.callback(model.close)
-            scorer = MeteredScorer(await stack.enter_async_context(SharedScorer(model)))
-            info = model.info
-            made_by = ScorerProvenance(model=info.model, model_hash=info.model_hash, prompt_hash=info.prompt_hash)
-        guide = made_by.model_hash if made_by else ""
-        tools = SearchTools(engine, verifier_for, prompt, config, settings.seed, scorer, guide)
-        manifest = SearchManifest(
-            provenance=provenance(tools), config=json.loads(config.model_dump_json()), scorer=made_by
-        )
+    guide = next((Guide(inspect_reward_model(path), settings.scorer) for path in job.paths("prm")), None)
+    async with open_search(folder, settings.engine, settings.search, seed=settings.seed, guide=guide) as opened:
         work = run_search(
             questions,
-            lambda question: grow(question, tools),
-            manifest,
+            lambda question: grow(question, opened.tools),
+            opened.manifest,
             job.folder,
             concurrency=settings.concurrency,
             sink=job.sink,
