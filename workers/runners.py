@@ -5,7 +5,17 @@ from importlib import import_module
 
 from workers.context import Runner
 
-RUNNERS: Mapping[str, str] = {"self-check": "workers.kinds.self_check.run"}
+RUNNERS: Mapping[str, str] = {
+    "pass-rates": "workers.kinds.pass_rates.run",
+    "sft": "workers.kinds.training.run",
+    "dpo": "workers.kinds.training.run",
+    "prm": "workers.kinds.training.run",
+    "orm": "workers.kinds.training.run",
+    "grpo": "workers.kinds.training.run",
+    "evaluation": "workers.kinds.evaluation.run",
+    "evolution": "workers.kinds.evolution.run",
+    "self-check": "workers.kinds.self_check.run",
+}
 
 
 def runner_for(kind: str) -> Runner:

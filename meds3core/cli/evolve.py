@@ -1,7 +1,6 @@
 """`meds3 evolve`: the whole loop in one command; Ctrl-C stops, the same command continues."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +14,6 @@ from meds3core.cli.settings import with_changes
 from meds3core.config.evolution import EVOLUTION_PRESETS, EvolutionConfig
 from meds3core.errors import ConfigError
 from meds3core.progress import CancelToken
-
-_BYTES_PER_PROCESS = 2 << 30
 
 
 def evolve(
@@ -54,6 +51,7 @@ def evolve(
     from meds3core.evolution.evolve import evolve as run
     from meds3core.evolution.graph import plan
     from meds3core.evolution.loop import EvolutionInputs, evolution_graph
+    from meds3core.evolution.processes import default_processes, usable_cores
     from meds3core.evolution.store import read_record
     from meds3core.report.stages_page import stages_table
 
@@ -62,7 +60,7 @@ def evolve(
     settings = evolution_settings(folder, preset, iterations, seed, change or [])
     inputs = EvolutionInputs(questions, folder, held_out, validation)
     at_once = processes or default_processes()
-    each = threads or max(1, cores() // at_once)
+    each = threads or max(1, usable_cores() // at_once)
     place = store or out / "stages"
     planned = plan(evolution_graph(settings, inputs).stages)
     finished = {name for name, one in planned.items() if read_record(place, one.folder, one.key) is not None}
@@ -100,19 +98,3 @@ def evolution_settings(
         raise ConfigError(f"no preset {name!r}; there are auto, {', '.join(EVOLUTION_PRESETS)}")
     own = {"seed": seed} | ({} if iterations is None else {"iterations": iterations})
     return with_changes(EVOLUTION_PRESETS[name].model_copy(update=own), changes)
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def default_processes() -> int:
-    """One stage at a time on a GPU; else one per core, as far as the memory goes."""
-    from psutil import virtual_memory  # type: ignore[import-untyped]
-
-    from meds3core.evolution.processes import gpu_present
-
-    if gpu_present():
-        return 1
-    return max(1, min(cores(), int(virtual_memory().available) // _BYTES_PER_PROCESS))

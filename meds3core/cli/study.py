@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from meds3core.cli.evolve import cores, default_processes
 from meds3core.cli.progress import duration
 from meds3core.cli.running import stopped_by_signals, talking_console
 from meds3core.cli.settings import with_changes
 from meds3core.errors import ConfigError
+from meds3core.evolution.processes import default_processes, usable_cores
 from meds3core.progress import CancelToken, ProgressSink
 from meds3core.sandbox.bundled import policy_folder
 
@@ -47,7 +47,7 @@ def study(
     config = config.model_copy(update={"seeds": config.seeds[:seeds]})
     at_once = processes or default_processes()
     places = Places(out=out, store=store or out / "stages", page=page or out / "results.md")
-    job = Study(config, policy_folder(), places, parallel=at_once, threads=threads or max(1, cores() // at_once))
+    job = Study(config, policy_folder(), places, parallel=at_once, threads=threads or max(1, usable_cores() // at_once))
     costs = job.costs()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("part", "stages", "time", "processor time"):

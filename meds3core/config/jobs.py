@@ -80,14 +80,16 @@ class ImportSpec(_Spec):
 
 
 class PassRatesSpec(_Spec):
-    """How often a policy solves each question, for the curriculum; then the curriculum's sample."""
+    """How often a policy solves each question: a new version of the dataset with these difficulties."""
 
     kind: Literal["pass-rates"] = "pass-rates"
     questions: Reference
     policy: Reference
     engine: Engine = TransformersEngineConfig()
-    sampling: SampleConfig = SampleConfig()
-    curriculum: CurriculumSettings = CurriculumSettings()
+    sampling: SampleConfig = SampleConfig(n=8)
+    curriculum: CurriculumSettings | None = Field(
+        default=None, description="The new version holds this sample alone; None: all questions"
+    )
     seed: int = Field(default=0, ge=0)
 
 

@@ -20,6 +20,7 @@ from meds3core.evolution.stage import PARENT_VARIABLE, PIPE_VARIABLE
 
 SOCKET_VARIABLE = "MEDS3_NURSERY_SOCKET"
 MESSAGE_BYTES = 1 << 16
+_BYTES_PER_PROCESS = 2 << 30
 
 
 class StageProcess(Protocol):
@@ -59,6 +60,20 @@ def stage_environment(threads: int) -> dict[str, str]:
 def gpu_present() -> bool:
     """Whether this machine has an NVIDIA GPU; found without loading CUDA."""
     return Path("/dev/nvidiactl").exists()
+
+
+def usable_cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_processes() -> int:
+    """Stages at once: one on a GPU; else one per core, as far as the memory goes."""
+    from psutil import virtual_memory  # type: ignore[import-untyped]
+
+    if gpu_present():
+        return 1
+    return max(1, min(usable_cores(), int(virtual_memory().available) // _BYTES_PER_PROCESS))
 
 
 class Nursery:

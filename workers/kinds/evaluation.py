@@ -1,0 +1,132 @@
+"""An evaluation as a job: what `meds3 evaluate` does. Stopped anywhere, the next attempt draws what is missing."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from meds3core.config.engine import EngineConfig
+from meds3core.config.jobs import EvaluationSpec, Registered
+from meds3core.engines.loading import load_engine
+from meds3core.engines.policy import inspect_policy
+from meds3core.errors import ConfigError
+from meds3core.evaluation.collect import Collected, collect, score_collected
+from meds3core.evaluation.judging import StepJudge
+from meds3core.evaluation.run import evaluate
+from meds3core.evolution.stages.evaluate import judge_for
+from meds3core.evolution.stages.waiting import until_cancelled
+from meds3core.prm.loading import load_scorer
+from meds3core.progress import ProgressEvent
+from meds3core.report.evaluation_page import write_evaluation_page
+from meds3core.types.question import Question
+from webapp.evaluations.services import REPORT, evaluation_store
+from webapp.jobs import reports
+from webapp.registry.models import ModelKind
+from workers import inputs
+from workers.context import JobContext
+from workers.devices import device_wait
+from workers.keeping import kept_folder
+
+REWARD_MODELS = {"prm": ModelKind.PRM, "orm": ModelKind.ORM}
+
+
+def run(context: JobContext) -> Mapping[str, Any]:
+    """Draw, score, compute, store; the result names the evaluation."""
+    spec: EvaluationSpec = context.spec
+    asked = inputs.questions(spec.questions, limit=spec.limit)
+    known = inputs.questions(spec.validation) if spec.validation else []
+    _refuse_overlap(asked[: spec.collect.sampled_questions], known)
+    judge = judge_for(asked)
+    with kept_folder(context, "evaluation") as folder:
+        device_wait(context)
+        sink = PartSink(context)
+        collected = asyncio.run(
+            until_cancelled(_collect(context, spec, asked, known, judge, folder, sink), context.cancel)
+        )
+        with ExitStack() as stack:
+            scorers = {}
+            for name, kind in REWARD_MODELS.items():
+                reference = getattr(spec, name)
+                if reference is not None:
+                    model = inputs.reward_model(reference, kind)
+                    base = model.weights.path
+                    scorers[name] = load_scorer(model.path, spec.scoring, score_head=model.score_head, base=base)
+                    stack.callback(scorers[name].close)
+            scores, chosen_on = score_collected(collected, scorers, folder, sink=sink, cancel=context.cancel)
+        reports.stage_begin(job_id=context.job_id, attempt=context.attempt, name="Figures")
+        stored = evaluate(
+            collected.greedy, collected.samples, scores, judge, chosen_on, spec.figures, probes=collected.probes
+        )
+        stored.write(folder)
+        write_evaluation_page(stored, folder / REPORT, title=spec.name)
+        scorer = spec.prm or spec.orm
+        evaluation = evaluation_store(
+            job_id=context.job_id,
+            attempt=context.attempt,
+            name=spec.name or context.title,
+            folder=folder,
+            benchmark=inputs.registered(spec.questions).id,
+            policy=inputs.registered(spec.policy).id,
+            scorer=inputs.registered(scorer).id if scorer else None,
+        )
+    return {"evaluation": str(evaluation.pk), "questions": evaluation.questions} | evaluation.figures
+
+
+class PartSink:
+    """Each part of the work is a stage of the job; its answers are the progress."""
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+
+    def emit(self, event: ProgressEvent) -> None:
+        """Take one event."""
+        if event.kind == "part":
+            name = str(event.data["name"]).replace("-", " ").replace("/", ": ").capitalize()
+            reports.stage_begin(job_id=self._context.job_id, attempt=self._context.attempt, name=name)
+        elif event.done is not None:
+            data = event.data | {"unit": "questions"}
+            self._context.reporter.emit(event.model_copy(update={"data": data}))
+
+
+async def _collect(
+    context: JobContext,
+    spec: EvaluationSpec,
+    asked: Sequence[Question],
+    known: Sequence[Question],
+    judge: StepJudge | None,
+    folder: Path,
+    sink: PartSink,
+) -> Collected:
+    served = inputs.served(spec.policy, _engine(spec), folder)
+    engine = load_engine(served.policy, served.engine)
+    try:
+        return await collect(
+            asked,
+            engine,
+            folder,
+            spec.collect,
+            policy_prompt=inspect_policy(served.policy).prompt,
+            validation=known,
+            judge=judge,
+            level=spec.figures,
+            concurrency=spec.concurrency,
+            sink=sink,
+            cancel=context.cancel,
+        )
+    finally:
+        await engine.close()
+
+
+def _engine(spec: EvaluationSpec) -> EngineConfig:
+    if isinstance(spec.engine, Registered):
+        raise ConfigError("An evaluation through a remote engine is not supported yet; choose an engine of the worker.")
+    return spec.engine
+
+
+def _refuse_overlap(test: Sequence[Question], validation: Sequence[Question]) -> None:
+    """Before hours of drawing, not after."""
+    asked = {question.content_hash for question in test}
+    both = sum(question.content_hash in asked for question in validation)
+    if both:
+        raise ConfigError(f"{both} of {len(validation)} validation questions are test questions too; choose others.")

@@ -1,0 +1,232 @@
+"""What a loop's stages make is put on the shelf while the loop goes on: by a thread, so that no stage waits for it."""
+
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from uuid import UUID
+
+from django.db import connection
+from webapp.trees.services import tree_store
+
+from meds3core.cli.evolution_progress import brief
+from meds3core.cli.progress import duration
+from meds3core.config.jobs import EvolutionSpec
+from meds3core.data.trees import read_trees
+from meds3core.evolution.graph import External, PlannedStage, StageRef
+from meds3core.evolution.stages.evaluate import EVALUATION
+from meds3core.evolution.store import finished_folder
+from meds3core.progress import ProgressEvent
+from meds3core.search.run import TREES
+from meds3core.training.events import TrainingStep, data_of
+from webapp.evaluations.services import evaluation_store
+from webapp.jobs import reports
+from webapp.jobs.models import State
+from webapp.registry.models import ModelKind
+from webapp.registry.services import model_register
+from workers import inputs
+from workers.context import JobContext
+from workers.reporter import Reporter
+
+TRAINED: Mapping[str, ModelKind] = {
+    "sft": ModelKind.POLICY,
+    "dpo": ModelKind.POLICY,
+    "grpo": ModelKind.POLICY,
+    "prm": ModelKind.PRM,
+    "orm": ModelKind.ORM,
+}
+"""Kinds of stages that make a model, and what it is for."""
+
+BASE = "base"
+LOOK_SECONDS = 1.0
+
+
+class Shelf:
+    """Use as a context: leaving it waits until everything is on the shelf, and raises what went wrong there."""
+
+    def __init__(
+        self, context: JobContext, spec: EvolutionSpec, planned: Mapping[str, PlannedStage], store: Path
+    ) -> None:
+        self._context = context
+        self._spec = spec
+        self._planned = planned
+        self._store = store
+        self._name = spec.name or context.title
+        self._who = {"job_id": context.job_id, "attempt": context.attempt}
+        self._models: dict[str, UUID] = {BASE: inputs.registered(spec.policy).id}
+        self._waiting: queue.Queue[ProgressEvent | None] = queue.Queue()
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="shelf", daemon=True)
+
+    def __enter__(self) -> "Shelf":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._waiting.put(None)
+        self._thread.join()
+        if self._error is not None:
+            # The loop was told to stop because of this; its own end only says that it was.
+            raise self._error
+
+    def take(self, event: ProgressEvent) -> None:
+        """Note an event of the loop; returns at once."""
+        self._waiting.put(event)
+
+    def model_of(self, stage: str) -> UUID:
+        """Id of the model that a stage made, or of the base."""
+        return self._models[stage]
+
+    def _work(self) -> None:
+        looked = time.monotonic()
+        try:
+            while True:
+                try:
+                    event = self._waiting.get(timeout=LOOK_SECONDS)
+                except queue.Empty:
+                    event = ProgressEvent(kind="nothing")
+                if event is None:
+                    self._show()
+                    return
+                self._handle(event)
+                if time.monotonic() - looked >= LOOK_SECONDS:
+                    looked = time.monotonic()
+                    self._show()
+        except BaseException as error:
+            self._error = error
+            self._context.cancel.cancel()
+        finally:
+            connection.close()
+
+    def _handle(self, event: ProgressEvent) -> None:
+        name = str(event.data.get("stage", ""))
+        match event.kind:
+            case "graph-planned":
+                self._plan(event)
+            case "stage-started":
+                reports.stage_write(**self._who, name=name, state=State.RUNNING, text=f"{name} began.")
+            case "stage-finished":
+                self._put(name)
+                figures, seconds = event.data["figures"], float(event.data["seconds"])
+                said = brief(self._kind(name), figures)
+                reports.stage_write(
+                    **self._who,
+                    name=name,
+                    state=State.SUCCEEDED,
+                    text=f"{name} is done after {duration(seconds)}{': ' + said if said else ''}.",
+                    seconds=seconds,
+                    figures=figures,
+                )
+            case "stage-failed":
+                reports.stage_write(**self._who, name=name, state=State.FAILED)
+            case _ if name and event.done is not None and event.total:
+                self._seen[name] = (event.done, event.total)
+
+    def _show(self) -> None:
+        """How far the running stages are."""
+        for name, (done, total) in self._seen.items():
+            reports.stage_write(**self._who, name=name, done=done, total=total)
+        self._seen.clear()
+
+    def _plan(self, event: ProgressEvent) -> None:
+        rows = event.data["stages"]
+        stages = [
+            {
+                "name": row["stage"],
+                "done": row["cached"],
+                "details": {
+                    "kind": row["kind"],
+                    "seconds_expected": row["seconds"],
+                    "after": sorted(self._planned[row["stage"]].stage.parents()),
+                },
+            }
+            for row in rows
+        ]
+        reports.stages_plan(**self._who, stages=stages)
+        for row in rows:  # in an order in which parents come first
+            if row["cached"]:
+                self._put(row["stage"])
+
+    def _kind(self, name: str) -> str:
+        return self._planned[name].stage.kind.name
+
+    def _put(self, name: str) -> None:
+        """What this stage made. Everything here may have been put there before, by an earlier attempt."""
+        entry = self._planned[name]
+        folder, kind = finished_folder(self._store, entry.folder), entry.stage.kind.name
+        if kind == "merge":
+            self._put_trees(name, folder / TREES)
+        elif kind in TRAINED:
+            model = model_register(
+                **self._who,
+                kind=TRAINED[kind],
+                name=f"{self._name} · {name}",
+                folder=folder / name,
+                stage=name,
+                base_id=self._models[self._parent(entry, "start")],
+            )
+            self._models[name] = model.pk
+        elif kind == "evaluate":
+            policy = name.removeprefix("evaluation-")
+            evaluation_store(
+                **self._who,
+                name=f"{self._name} · {policy}",
+                folder=folder / EVALUATION,
+                benchmark=inputs.registered(self._spec.held_out).id,
+                policy=self._models[policy],
+                scorer=self._scorer(entry),
+                stage=name,
+            )
+
+    def _put_trees(self, name: str, file: Path) -> None:
+        searches = [one for one in self._planned[name].stage.parents() if self._kind(one) == "search"]
+        policy = self._models[self._parent(self._planned[searches[0]], "policy")]
+        for position, tree in enumerate(read_trees(file)):
+            tree_store(**self._who, position=position, tree=tree, policy=policy, stage=name)
+
+    def _scorer(self, entry: PlannedStage) -> UUID | None:
+        """The reward model whose scores an evaluation read."""
+        for given in ("prm", "orm"):
+            if given in entry.stage.inputs:
+                (scores,) = entry.stage.inputs_of(given)
+                assert isinstance(scores, StageRef)
+                return self._models[self._parent(self._planned[scores.stage], "model")]
+        return None
+
+    @staticmethod
+    def _parent(entry: PlannedStage, name: str) -> str:
+        (given,) = entry.stage.inputs_of(name)
+        return BASE if isinstance(given, External) else given.stage
+
+
+class StageSink:
+    """Takes the loop's events: the shelf gets them all, the job's progress is a share of the expected time."""
+
+    def __init__(self, shelf: Shelf, reporter: Reporter) -> None:
+        self._shelf = shelf
+        self._reporter = reporter
+        self._expected: dict[str, float] = {}
+        self._part: dict[str, float] = {}
+
+    def emit(self, event: ProgressEvent) -> None:
+        """Take one event."""
+        self._shelf.take(event)
+        name = str(event.data.get("stage", ""))
+        if event.kind == "graph-planned":
+            # What is done already counts nothing: the share is of the work that this attempt has before it.
+            self._expected = {row["stage"]: row["seconds"] for row in event.data["stages"]}
+        elif event.kind == "stage-finished":
+            self._part[name] = 1.0
+        elif name and event.done is not None and event.total:
+            self._part[name] = max(self._part.get(name, 0.0), event.done / event.total)
+        if step := data_of(event, TrainingStep):
+            values = {f"{name}: loss": step.loss} | {f"{name}: {key}": value for key, value in step.metrics.items()}
+            self._reporter.emit(ProgressEvent(kind="metrics", data={"step": event.done or 0, "values": values}))
+        self._reporter.emit(ProgressEvent(kind="progress", done=self._percent(), total=100, data={"unit": "%"}))
+
+    def _percent(self) -> int:
+        everything = sum(self._expected.values())
+        done = sum(self._expected.get(name, 0.0) * part for name, part in self._part.items())
+        return int(100 * done / everything) if everything else 0
