@@ -12,9 +12,14 @@ class Dataset(TeamEntity):
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    deleted = models.DateTimeField(null=True, help_text="Nobody sees it any more; its rows go in the background.")
 
     class Meta:
-        constraints = [models.UniqueConstraint("team", "name", name="one_dataset_per_name")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["team", "name"], condition=models.Q(deleted=None), name="one_dataset_per_name"
+            )
+        ]
         indexes = [models.Index(fields=["team", "-id"], name="dataset_by_team")]
 
     def __str__(self) -> str:
@@ -36,7 +41,8 @@ class DatasetVersion(TeamEntity):
     questions = models.PositiveIntegerField(default=0, help_text="Stored count.")
     rejected = models.PositiveIntegerField(default=0, help_text="Rows of the file that are no question.")
     content_hash = models.CharField(max_length=32, blank=True)
-    statistics = models.JSONField(default=dict, help_text="Counts by source, domain, answer kind; lengths; overlap.")
+    statistics = models.JSONField(default=dict, help_text="webapp.datasets.statistics.Statistics.")
+    deleted = models.DateTimeField(null=True, help_text="Nobody sees it any more; its rows go in the background.")
 
     class Meta:
         constraints = [models.UniqueConstraint("dataset", "number", name="one_version_per_number")]

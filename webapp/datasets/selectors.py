@@ -1,19 +1,189 @@
-"""Reads of datasets, versions and questions."""
+"""Reads of datasets, versions and questions. Views and API get them from here and nowhere else."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Count, Min, Q, QuerySet
+from django.http import Http404
 
 from meds3core.types.question import Question
 from webapp.accounts.models import Team
-from webapp.datasets.models import DatasetVersion, QuestionRow
+from webapp.datasets.models import Dataset, DatasetVersion, QuestionRow, RejectedRow
+from webapp.datasets.search import matching
+from webapp.trees.models import Tree
+
+ROWS_COUNTED = 10_000
+"""Questions that meet a filter are counted so far: "10,000+"."""
+MATCHES_COUNTED = 1_000
+"""The same for a search in texts, which must look at each."""
+
+
+def theirs(team: Team) -> Q:
+    """What a team sees: its own, and the system team's."""
+    return Q(team=team) | Q(team__is_system=True)
+
+
+def datasets_of(*, team: Team) -> QuerySet[Dataset]:
+    """The team's datasets and the system's benchmarks."""
+    return Dataset.objects.filter(theirs(team), deleted=None).select_related("team", "created_by")
+
+
+def dataset_for(*, team: Team, dataset_id: UUID, own: bool = False) -> Dataset:
+    """One of them; `own`: not the system's. Raises `Http404`, be it another team's or nobody's."""
+    rows = datasets_of(team=team)
+    found = (rows.filter(team=team) if own else rows).filter(pk=dataset_id).first()
+    if found is None:
+        raise Http404("There is no such dataset, or it belongs to another team.")
+    return found
+
+
+def versions_of(*, team: Team) -> QuerySet[DatasetVersion]:
+    """Versions that the team sees, those that are still written too."""
+    rows = DatasetVersion.objects.filter(theirs(team), deleted=None, dataset__deleted=None)
+    return rows.select_related("dataset", "team", "job", "parent__dataset")
+
+
+def version_for(*, team: Team, version_id: UUID, own: bool = False, ready: bool = False) -> DatasetVersion:
+    """One of them; `own`: not the system's; `ready`: finished. Raises `Http404`."""
+    rows = versions_of(team=team)
+    if own:
+        rows = rows.filter(team=team)
+    if ready:
+        rows = rows.filter(ready=True)
+    found = rows.filter(pk=version_id).first()
+    if found is None:
+        raise Http404("There is no such dataset, or it belongs to another team.")
+    return found
+
+
+def newest_versions(*, datasets: list[Dataset]) -> dict[UUID, list[DatasetVersion]]:
+    """The versions of some datasets, newest first, by dataset."""
+    found: dict[UUID, list[DatasetVersion]] = {each.pk: [] for each in datasets}
+    rows = DatasetVersion.objects.filter(dataset__in=datasets, deleted=None).defer("statistics", "recipe")
+    for version in rows.order_by("-number"):
+        found[version.dataset_id].append(version)
+    return found
 
 
 def version_usable(team: Team, version_id: UUID) -> bool:
     """Whether a job of the team may read this version: ready, and its own or the system team's."""
-    theirs = Q(team=team) | Q(team__is_system=True)
-    return DatasetVersion.objects.filter(theirs, pk=version_id, ready=True).exists()
+    rows = DatasetVersion.objects.filter(theirs(team), pk=version_id, ready=True, deleted=None)
+    return rows.filter(dataset__deleted=None).exists()
+
+
+def versions_to_choose(*, team: Team, size: int = 500) -> list[tuple[str, str]]:
+    """For a form: id and name of every finished version that the team may use, newest first."""
+    rows = versions_of(team=team).filter(ready=True).order_by("-id")[:size]
+    names = rows.values_list("pk", "dataset__name", "number", "questions", "team__is_system")
+    return [
+        (str(pk), f"{name} v{number} ({count:,} questions{', bundled' if bundled else ''})")
+        for pk, name, number, count, bundled in names
+    ]
+
+
+# --- questions -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class QuestionFilter:
+    """Which questions of a version are looked for; empty: all. A difficulty band is "low-high", or "none"."""
+
+    text: str = ""
+    source: str | None = None
+    domain: str | None = None
+    answer_kind: str = ""
+    difficulty: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every question meets it."""
+        return self == QuestionFilter()
+
+
+@dataclass(frozen=True)
+class QuestionPage:
+    """Some questions in their order, the positions to go on from on both sides, and how many meet the filter."""
+
+    rows: list[QuestionRow]
+    before: int | None
+    after: int | None
+    count: int
+    count_is_least: bool
+    """Whether there may be more than `count`."""
+
+
+def questions_matching(*, version: DatasetVersion, wanted: QuestionFilter) -> QuerySet[QuestionRow]:
+    """The questions of a version that meet the filter, in no order."""
+    rows = QuestionRow.objects.filter(version=version)
+    if wanted.source is not None:
+        rows = rows.filter(source=wanted.source)
+    if wanted.domain is not None:
+        rows = rows.filter(domain=wanted.domain)
+    if wanted.answer_kind:
+        rows = rows.filter(answer_kind=wanted.answer_kind)
+    if wanted.difficulty == "none":
+        rows = rows.filter(difficulty=None)
+    elif wanted.difficulty:
+        low, high = difficulty_band(wanted.difficulty)
+        rows = rows.filter(difficulty__gte=low)
+        rows = rows.filter(difficulty__lte=high) if high >= 1 else rows.filter(difficulty__lt=high)
+    return matching(rows, version_id=version.pk, text=wanted.text)
+
+
+def questions_page(
+    *,
+    version: DatasetVersion,
+    wanted: QuestionFilter,
+    after: int | None = None,
+    before: int | None = None,
+    size: int = 50,
+) -> QuestionPage:
+    """Those after (or before) a position, in the order of the version."""
+    rows = questions_matching(version=version, wanted=wanted)
+    shown = rows.defer("record")
+    if before is not None:
+        found = list(shown.filter(position__lt=before).order_by("-position")[: size + 1])
+        more_before, more_after = len(found) > size, True
+        found = found[:size][::-1]
+    else:
+        ahead = shown.filter(position__gt=after) if after is not None else shown
+        found = list(ahead.order_by("position")[: size + 1])
+        more_before, more_after = after is not None, len(found) > size
+        found = found[:size]
+    if wanted.is_empty:
+        count, least = version.questions, False
+    else:
+        most = MATCHES_COUNTED if wanted.text.strip() else ROWS_COUNTED
+        count = rows.order_by()[: most + 1].count()
+        count, least = min(count, most), count > most
+    return QuestionPage(
+        rows=found,
+        before=found[0].position if found and more_before else None,
+        after=found[-1].position if found and more_after else None,
+        count=count,
+        count_is_least=least,
+    )
+
+
+def difficulty_band(text: str) -> tuple[float, float]:
+    """The edges of a band written "0.25-0.5". Raises `Http404` for what is none."""
+    low, _, high = text.partition("-")
+    try:
+        edges = float(low), float(high)
+    except ValueError:
+        raise Http404("no such band of difficulty") from None
+    if not 0 <= edges[0] < edges[1] <= 1:
+        raise Http404("no such band of difficulty")
+    return edges
+
+
+def question_at(*, version: DatasetVersion, position: int) -> QuestionRow:
+    """The question at a position, from 0. Raises `Http404`."""
+    found = QuestionRow.objects.filter(version=version, position=position).first()
+    if found is None:
+        raise Http404("There is no such question.")
+    return found
 
 
 def questions_of(*, version_id: UUID, limit: int | None = None) -> Iterator[Question]:
@@ -21,3 +191,29 @@ def questions_of(*, version_id: UUID, limit: int | None = None) -> Iterator[Ques
     rows = QuestionRow.objects.filter(version=version_id).order_by("position").values_list("record", flat=True)
     for record in rows[:limit].iterator(chunk_size=500):
         yield Question.model_validate(record)
+
+
+def duplicates_of(*, version: DatasetVersion, size: int = 50) -> list[list[QuestionRow]]:
+    """Groups of questions of a version with the same content, by the first one's position; the first `size` groups."""
+    rows = QuestionRow.objects.filter(version=version)
+    hashes = rows.values("content_hash").annotate(times=Count("pk"), first=Min("position")).filter(times__gt=1)
+    order = [row["content_hash"] for row in hashes.order_by("first")[:size]]
+    groups: dict[str, list[QuestionRow]] = {each: [] for each in order}
+    for row in rows.filter(content_hash__in=order).defer("record").order_by("position"):
+        groups[row.content_hash].append(row)
+    return [group[:20] for group in groups.values()]
+
+
+def rejections_of(*, version: DatasetVersion, after: int = 0, size: int = 100) -> list[RejectedRow]:
+    """Rows of the file that are no question, in their order, behind row `after`."""
+    return list(RejectedRow.objects.filter(version=version, row__gt=after).order_by("row")[:size])
+
+
+def trees_about(*, team: Team, row: QuestionRow, size: int = 20) -> list[Tree]:
+    """The team's trees of a question, also of the same question in another version, newest first."""
+    return list(
+        Tree.objects.filter(team=team, question_hash=row.content_hash)
+        .select_related("job")
+        .defer("arena")
+        .order_by("-id")[:size]
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 import environ
 from csp.constants import NONE, SELF
 
+from webapp.config.embedded import redis_url
 from webapp.config.identity import ldap_settings, provider_origins, social_providers
 from webapp.config.secret_files import kept_secret
 
@@ -17,8 +18,27 @@ ROOT = Path(__file__).parents[3]
 HOME = Path(env.str("MEDS3_HOME", default="~/.meds3-studio")).expanduser().resolve()
 FILES = Path(env.str("MEDS3_FILES", default=str(HOME / "files")))
 SECRETS = HOME / "secrets"
+BACKUPS = Path(env.str("MEDS3_BACKUPS", default=str(HOME / "backups")))
+"""Where backups are written: better on another disk."""
 FILES_ACCEL = env.str("MEDS3_ACCEL", default="")
-"""Where the proxy in front serves `FILES` from inside (nginx: an `internal` location), e.g. `/_files/`; empty: we do."""
+"""Where the proxy in front serves `FILES` from inside, e.g. `/_files/` (nginx: `internal`); empty: we send them."""
+UPLOAD_BYTES = env.int("MEDS3_UPLOAD_BYTES", default=2 << 30)
+"""The largest file of questions or judgements that is taken."""
+UPLOAD_MODEL_BYTES = env.int("MEDS3_UPLOAD_MODEL_BYTES", default=64 << 30)
+"""The largest model that is taken, all its files together."""
+UPLOAD_CHUNK_BYTES = 8 << 20
+REQUEST_BYTES = env.int("MEDS3_REQUEST_BYTES", default=4 << 20)
+"""The largest body of any other request."""
+UPLOAD_HOURS = env.float("MEDS3_UPLOAD_HOURS", default=24.0)
+"""How long an upload is kept after somebody last did something with it."""
+UPLOADS_OPEN = env.int("MEDS3_UPLOADS_OPEN", default=50)
+"""Unfinished uploads that a team may have at once."""
+DISK_RESERVE_BYTES = env.int("MEDS3_DISK_RESERVE_BYTES", default=1 << 30)
+"""What uploads leave free on the disk of `FILES`."""
+IMPORT_MEMORY_BYTES = env.int("MEDS3_IMPORT_MEMORY_BYTES", default=1 << 30)
+"""Memory of the process that reads an uploaded file."""
+IMPORT_SECONDS = env.int("MEDS3_IMPORT_SECONDS", default=3600)
+"""Processor time of the process that reads an uploaded file; a preview has a sixtieth of it."""
 EXPORT_DAYS = env.int("MEDS3_EXPORT_DAYS", default=7)
 """How long the file of an export is kept."""
 
@@ -33,6 +53,7 @@ PUBLIC_URL: str = env.str("MEDS3_URL", default="http://localhost:8000").rstrip("
 """Where people reach this instance; links that are printed or mailed from outside a request begin with it."""
 
 INSTALLED_APPS = [
+    "channels",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -224,6 +245,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
+EMAIL_TIMEOUT = 20
 EMAIL_CONFIG = env.email_url("MEDS3_MAIL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
 HAS_MAIL = bool(env.str("MEDS3_MAIL", default=""))
@@ -231,8 +253,8 @@ HAS_MAIL = bool(env.str("MEDS3_MAIL", default=""))
 
 # --- jobs ----------------------------------------------------------------------------------------------------------
 
-REDIS = env.str("MEDS3_REDIS", default=f"unix://{HOME / 'run' / 'redis.sock'}")
-"""The message queue: `unix://[:password@]/path` or `redis://…`."""
+REDIS = env.str("MEDS3_REDIS", default="") or redis_url(HOME)
+"""The message queue: `unix://[:password@]/path` or `redis://…`; else the one that `meds3 up` runs."""
 
 JOBS_TEMPO = env.float("MEDS3_JOBS_TEMPO", default=1.0)
 """Stretches the times below, except the grace; the tests of kills run at a tenth."""
@@ -249,6 +271,28 @@ JOBS_GRACE_SECONDS = env.float("MEDS3_JOBS_GRACE", default=60.0)
 JOBS_TEAM_LIMIT = env.int("MEDS3_JOBS_TEAM_LIMIT", default=8)
 """Jobs of one team that run at once, unless the team has a limit of its own."""
 JOBS_LOG_BYTES = env.int("MEDS3_JOBS_LOG_BYTES", default=16 << 20)
+JOBS_LONGEST_HOURS: dict[str, float] = {
+    kind: float(hours) for kind, hours in env.dict("MEDS3_JOBS_LONGEST", default={}).items()
+}
+"""How long jobs of a kind may be worked on, `search=48,import=2`; others as webapp.jobs.kinds says."""
+JOBS_THIN_AFTER_HOURS = env.float("MEDS3_JOBS_THIN_AFTER", default=24.0)
+"""So long after a job's end most of its progress events are forgotten."""
+
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {
+            # Longer than the five seconds for which the layer waits for a message.
+            "hosts": [{"address": env.str("MEDS3_REDIS_LIVE", default=REDIS), "socket_timeout": 15}],
+            "prefix": "meds3-live",
+            "capacity": 1000,
+            "expiry": 30,
+        },
+    }
+}
+"""Hints for live pages, "something up to seq n", and nothing else."""
+LIVE_CHECK_SECONDS = env.float("MEDS3_LIVE_CHECK", default=10.0)
+"""How often an open page's socket asks whether it may still be there, and compares with the database."""
 
 # --- logs ----------------------------------------------------------------------------------------------------------
 

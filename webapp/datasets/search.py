@@ -1,0 +1,107 @@
+"""Search in the texts of questions: one selector (`matching`) over what each database has for it.
+
+SQLite: an FTS5 table of trigrams beside the questions, which the writer and the deleter of rows keep in step.
+PostgreSQL: a GIN index of pg_trgm, which the database keeps. Both find any part of a text from three characters on,
+whatever its case. Shorter ones, and databases that have neither, are looked for row by row.
+"""
+
+import logging
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError, connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
+
+from webapp.datasets.models import QuestionRow
+
+SHORTEST = 3
+"""Characters that make one trigram."""
+FTS = "datasets_question_text"
+GIN = "question_by_text"
+ROWS = "datasets_questionrow"
+
+log = logging.getLogger(__name__)
+
+
+def matching(rows: QuerySet[QuestionRow], *, version_id: UUID, text: str) -> QuerySet[QuestionRow]:
+    """Of the rows of a version those whose text has this part in it, whatever its case."""
+    wanted = text.strip()
+    if not wanted:
+        return rows
+    if connection.vendor != "sqlite" or len(wanted) < SHORTEST or not _has_fts(connection.alias):
+        return rows.filter(text__icontains=wanted)  # on PostgreSQL the GIN index is made for this very condition
+    ends = QuestionRow.objects.filter(version=version_id)
+    first = ends.order_by("position").values_list("pk", flat=True).first()
+    last = ends.order_by("-position").values_list("pk", flat=True).first()
+    phrase = '"' + wanted.replace('"', '""') + '"'
+    # Rows of a version are written in a row, so that its ids bound what is looked at; other versions' may lie between.
+    found = RawSQL(
+        f"SELECT rowid FROM {FTS} WHERE {FTS} MATCH %s AND rowid BETWEEN %s AND %s", (phrase, first or 0, last or 0)
+    )
+    return rows.filter(pk__in=found)
+
+
+def index_add(*, version_id: UUID, first: int, end: int) -> None:
+    """Index the rows of a version at these positions, `end` left out. In the transaction that wrote them."""
+    if connection.vendor != "sqlite" or not _has_fts(connection.alias):
+        return
+    key = QuestionRow._meta.get_field("version").get_db_prep_value(version_id, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {FTS}(rowid, text) SELECT id, text FROM {ROWS}"
+            " WHERE version_id = %s AND position >= %s AND position < %s",
+            [key, first, end],
+        )
+
+
+def index_remove(*, ids: Sequence[int]) -> None:
+    """Forget rows that are about to be deleted. In the transaction that deletes them."""
+    if not ids or connection.vendor != "sqlite" or not _has_fts(connection.alias):
+        return
+    marks = ", ".join(["%s"] * len(ids))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {FTS}({FTS}, rowid, text) SELECT 'delete', id, text FROM {ROWS} WHERE id IN ({marks})",
+            list(ids),
+        )
+
+
+def index_create(database: BaseDatabaseWrapper) -> bool:
+    """Make the index, of the questions that there are; says whether the database has it now."""
+    try:
+        with transaction.atomic(using=database.alias), database.cursor() as cursor:
+            if database.vendor == "sqlite":
+                cursor.execute(
+                    f"CREATE VIRTUAL TABLE IF NOT EXISTS {FTS}"
+                    f" USING fts5(text, content='{ROWS}', content_rowid='id', tokenize='trigram')"
+                )
+                cursor.execute(f"INSERT INTO {FTS}({FTS}) VALUES ('rebuild')")
+            elif database.vendor == "postgresql":
+                cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+                cursor.execute(f"CREATE INDEX IF NOT EXISTS {GIN} ON {ROWS} USING gin (UPPER(text) gin_trgm_ops)")
+    except DatabaseError as error:
+        log.warning("questions are searched without an index of their texts (%s)", type(error).__name__)
+        return False
+    finally:
+        _has_fts.cache_clear()
+    return True
+
+
+def index_drop(database: BaseDatabaseWrapper) -> None:
+    """Take the index away."""
+    with database.cursor() as cursor:
+        cursor.execute(f"DROP TABLE IF EXISTS {FTS}" if database.vendor == "sqlite" else f"DROP INDEX IF EXISTS {GIN}")
+    _has_fts.cache_clear()
+
+
+@cache
+def _has_fts(alias: str) -> bool:
+    return FTS in _tables()
+
+
+def _tables() -> Any:
+    return connection.introspection.table_names()
