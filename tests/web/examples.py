@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.web.people import person, token
-from webapp.accounts.actors import Actor
+from webapp.accounts.actors import SYSTEM, Actor
 from webapp.accounts.links import invitation_create
 from webapp.accounts.models import ApiToken, Membership, Team
 from webapp.accounts.rules import Role
 from webapp.accounts.selectors import user_by_name
 from webapp.accounts.services import membership_set
+from webapp.jobs.claims import worker_register
+from webapp.jobs.services import job_submit
 
 
 def _owner(team: Team):
@@ -35,10 +37,21 @@ def _token(team: Team) -> Any:
     return ApiToken.objects.filter(team=team).latest("created").pk
 
 
+def _job(team: Team) -> Any:
+    return job_submit(actor=SYSTEM, team=team, spec={"kind": "self-check"}).pk
+
+
+def _worker(team: Team) -> Any:
+    return worker_register(name="cpu-of-the-walk", queue="cpu").pk
+
+
 EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "membership_id": _membership,
     "invitation_id": _invitation,
     "token_id": _token,
+    "job_id": _job,
+    "worker_id": _worker,
+    "slug": lambda team: team.slug,
 }
 
 BODIES: dict[str, Callable[[Team], Any]] = {}

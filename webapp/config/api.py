@@ -20,6 +20,8 @@ from webapp.common.access import PUBLIC, Access, access_of, declared, operator_p
 from webapp.datasets.api import router as datasets
 from webapp.evaluations.api import router as evaluations
 from webapp.jobs.api import router as jobs
+from webapp.jobs.api_operations import router as operations
+from webapp.jobs.dispatch import QueueUnreachable
 from webapp.registry.api import router as registry
 from webapp.trees.api import router as trees
 from webapp.uploads.api import router as uploads
@@ -102,6 +104,10 @@ def _user_error(request: HttpRequest, error: UserError) -> HttpResponse:
     return problem(422, "This cannot be done", str(error), error.code)
 
 
+def _unreachable(request: HttpRequest, error: QueueUnreachable) -> HttpResponse:
+    return problem(503, "The message queue does not answer", str(error), error.code)
+
+
 def _broken(request: HttpRequest, error: Exception) -> HttpResponse:
     log.exception("api_operation_failed", path=request.path)
     return problem(500, "Something broke on our side", "It was logged. Try again later.", "server-error")
@@ -113,6 +119,7 @@ _ANSWERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     PermissionDenied: _forbidden,
     ValidationError: _invalid,
     UserError: _user_error,
+    QueueUnreachable: _unreachable,
     Exception: _broken,
 }
 
@@ -124,5 +131,5 @@ api = Api(
     description="Teams, datasets, searches, training runs, models and evaluations of one instance.",
     docs_decorator=operator_page(OperatorAction.API_DOCS, or_token=True),
 )
-for router in (accounts, jobs, uploads, datasets, trees, registry, evaluations):
+for router in (accounts, jobs, operations, uploads, datasets, trees, registry, evaluations):
     api.add_router("", router)

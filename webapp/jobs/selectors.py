@@ -9,7 +9,7 @@ from django.db.models.functions import Coalesce, Now
 from django.http import Http404
 
 from webapp.accounts.models import Team, User
-from webapp.jobs.models import Checkpoint, Job, JobEvent, MetricChunk, State, TeamShare, Worker
+from webapp.jobs.models import Checkpoint, Job, JobEvent, JobStage, MetricChunk, State, TeamShare, Worker
 from webapp.jobs.transitions import LIVE
 
 PAGE = 50
@@ -31,18 +31,37 @@ def job_for(*, user: User, job_id: UUID) -> Job:
     return found
 
 
-def jobs_page(
-    *, team: Team, before: UUID | None = None, state: str = "", kind: str = "", size: int = PAGE
-) -> list[Job]:
-    """A page of a team's jobs, newest first: those older than the job `before`. Shards are left to their parent."""
+def job_of(*, team: Team, job_id: UUID) -> Job:
+    """A job of this team. Raises `Http404`, be it another team's or nobody's."""
+    found = Job.objects.filter(team=team, pk=job_id).select_related("team", "created_by", "worker").first()
+    if found is None:
+        raise Http404("There is no such job, or it belongs to another team.")
+    return found
+
+
+def jobs_of(*, team: Team, state: str = "", kind: str = "") -> QuerySet[Job]:
+    """A team's jobs without the long columns; shards are left to their parent."""
     rows = Job.objects.filter(team=team, parent=None).select_related("created_by")
-    if before is not None:
-        rows = rows.filter(pk__lt=before)
     if state:
         rows = rows.filter(state=state)
     if kind:
         rows = rows.filter(kind=kind)
-    return list(rows.order_by("-id").defer("spec", "result")[:size])
+    return rows.defer("spec", "result")
+
+
+def jobs_page(
+    *, team: Team, before: UUID | None = None, state: str = "", kind: str = "", size: int = PAGE
+) -> list[Job]:
+    """A page of a team's jobs, newest first: those older than the job `before`. Shards are left to their parent."""
+    rows = jobs_of(team=team, state=state, kind=kind)
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    return list(rows.order_by("-id")[:size])
+
+
+def stages_of(*, job: Job) -> list[JobStage]:
+    """A job's named parts: in their planned order, else in the order in which they began."""
+    return list(JobStage.objects.filter(job=job).order_by("position", "id"))
 
 
 def events_after(*, job: Job, seq: int, size: int = 500) -> list[JobEvent]:
@@ -106,3 +125,44 @@ def queues_overview() -> list[dict[str, Any]]:
 def workers_known() -> QuerySet[Worker]:
     """For operators: the workers, with the job that each one has."""
     return Worker.objects.select_related("current_job", "current_job__team").order_by("queue", "name")
+
+
+def worker_known(*, worker_id: UUID) -> Worker:
+    """For operators: one of them. Raises `Http404`."""
+    found = workers_known().filter(pk=worker_id).first()
+    if found is None:
+        raise Http404("There is no such worker.")
+    return found
+
+
+def team_limits(*, slug: str = "") -> list[dict[str, Any]]:
+    """For operators: by team, how many of its jobs may run at once, do run and wait."""
+    teams = Team.objects.filter(slug=slug) if slug else Team.objects.all()
+    own = dict(TeamShare.objects.exclude(limit=None).values_list("team", "limit"))
+    counts = {
+        row["team"]: row
+        for row in Job.objects.filter(team__in=teams, state__in=[State.QUEUED, *LIVE])
+        .exclude(queue="")
+        .order_by()
+        .values("team")
+        .annotate(queued=Count("pk", filter=Q(state=State.QUEUED)), running=Count("pk", filter=Q(state__in=LIVE)))
+    }
+    return [
+        {
+            "slug": team.slug,
+            "name": team.name,
+            "limit": own.get(team.pk, settings.JOBS_TEAM_LIMIT),
+            "own": team.pk in own,
+            "running": counts.get(team.pk, {}).get("running", 0),
+            "queued": counts.get(team.pk, {}).get("queued", 0),
+        }
+        for team in teams.order_by("name")
+    ]
+
+
+def team_known(*, slug: str) -> Team:
+    """For operators: any team. Raises `Http404`."""
+    found = Team.objects.filter(slug=slug).first()
+    if found is None:
+        raise Http404("There is no such team.")
+    return found
