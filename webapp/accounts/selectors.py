@@ -83,6 +83,11 @@ def user_by_name(*, username: str) -> User | None:
     return User.objects.filter(username__iexact=username).first()
 
 
+def users_exist() -> bool:
+    """Whether this instance knows anybody."""
+    return User.objects.exists()
+
+
 def account_name(*, login: str) -> str:
     """The user name behind what somebody typed to sign in, a user name or an e-mail; what they typed if nobody's."""
     login = login.strip()

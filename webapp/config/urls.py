@@ -7,6 +7,7 @@ from webapp.common import views as common
 from webapp.config.api import api
 from webapp.datasets import urls as datasets
 from webapp.evaluations import urls as evaluations
+from webapp.health import urls as health
 from webapp.jobs import urls as jobs
 from webapp.registry import urls as registry
 from webapp.trees import urls as trees
@@ -16,6 +17,7 @@ urlpatterns = [
     path("", common.home, name="home"),
     path("theme/", common.theme, name="theme"),
     path("healthz", common.healthz, name="healthz"),
+    path("", include(health.instance)),
     path("", include(accounts.instance)),
     path("", include(jobs.instance)),
     path("accounts/", include("allauth.urls")),
