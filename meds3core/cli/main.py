@@ -1,4 +1,4 @@
-"""`meds3`: every job from the command line, without the web application.
+"""`meds3`: every job from the command line, without the web application; and the jobs of a server, by its API.
 
 Thin callers of the same functions that the workers call. What the user can mend goes to stderr in one message and
 exits with 2; nothing is printed half-way through a file.
@@ -18,6 +18,8 @@ from meds3core.cli import labels, prm, questions, sample, sandbox, trees
 from meds3core.cli.evaluate import compare, evaluate
 from meds3core.cli.evolve import evolve
 from meds3core.cli.extensions import add_commands
+from meds3core.cli.remote import jobs
+from meds3core.cli.remote.login import login, logout
 from meds3core.cli.search import search
 from meds3core.cli.train import train
 from meds3core.cli.verify import verify
@@ -41,6 +43,9 @@ app.command()(evolve)
 app.add_typer(sample.app, name="sample", help="Draw answers from a policy, and score them with a reward model.")
 app.add_typer(prm.app, name="prm", help="Score search trees with a process reward model.")
 app.add_typer(sandbox.app, name="sandbox", help="The synthetic clinic: questions, a step checker, a policy.")
+app.command()(login)
+app.command()(logout)
+app.add_typer(jobs.app, name="jobs", help="Jobs of a MedS3 Studio server: submit, list, watch, steer.")
 add_commands(app)
 
 

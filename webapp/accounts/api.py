@@ -4,10 +4,12 @@ import uuid
 
 from django.http import HttpRequest
 from ninja import Router, Schema
+from pydantic import Field
 
 from webapp.accounts.api_auth import Caller, signed_in_operation, team_operation
 from webapp.accounts.rules import Action
 from webapp.accounts.selectors import members_of
+from webapp.common.context import VERSION
 
 router = Router(tags=["accounts"])
 
@@ -30,6 +32,7 @@ class CallerOut(Schema):
     is_operator: bool
     token: str | None
     teams: list[TeamOut]
+    version: str = Field(description="Of the server.")
 
 
 class MemberOut(Schema):
@@ -61,6 +64,7 @@ def me(request: HttpRequest) -> CallerOut:
         is_operator=user.is_operator and caller.token is None,
         token=caller.token.prefix if caller.token else None,
         teams=_teams(caller),
+        version=VERSION,
     )
 
 
