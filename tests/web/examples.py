@@ -14,6 +14,8 @@ from webapp.accounts.models import ApiToken, Membership, Team
 from webapp.accounts.rules import Role
 from webapp.accounts.selectors import user_by_name
 from webapp.accounts.services import membership_set
+from webapp.uploads.models import UploadFile
+from webapp.uploads.services import AnnouncedFile, upload_create
 from webapp.jobs.claims import worker_register
 from webapp.jobs.services import job_submit
 
@@ -45,13 +47,26 @@ def _worker(team: Team) -> Any:
     return worker_register(name="cpu-of-the-walk", queue="cpu").pk
 
 
+def _upload(team: Team) -> Any:
+    announced = [AnnouncedFile("questions.csv", 30)]
+    return upload_create(actor=Actor(_owner(team)), team=team, purpose="dataset", files=announced).pk
+
+
+def _upload_file(team: Team) -> Any:
+    return UploadFile.objects.get(upload=_upload(team)).pk
+
+
 EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "membership_id": _membership,
     "invitation_id": _invitation,
     "token_id": _token,
+    "upload_id": _upload,
+    "file_id": _upload_file,
     "job_id": _job,
     "worker_id": _worker,
     "slug": lambda team: team.slug,
+    "attempt": lambda team: 1,
+    "ask": lambda team: "pause",
 }
 
 BODIES: dict[str, Callable[[Team], Any]] = {}

@@ -28,6 +28,7 @@ class Action(StrEnum):
     AUDIT_VIEW = "audit.view"
     TOKEN_OWN = "token.own"
 
+    UPLOAD_SEND = "upload.send"
     DATASET_VIEW = "dataset.view"
     DATASET_CHANGE = "dataset.change"
     JOB_VIEW = "job.view"
@@ -61,6 +62,7 @@ RULES: Mapping[Action, frozenset[Role]] = {
     Action.TEAM_OWN: _OWNER,  # owners and managers, settings, deletion
     Action.AUDIT_VIEW: _OWNER,
     Action.TOKEN_OWN: _ALL,  # each person's own tokens, never wider than the role
+    Action.UPLOAD_SEND: _MANAGERS,  # and dataset.change or model.change, by what the files are for
     Action.DATASET_VIEW: _READERS,
     Action.DATASET_CHANGE: _MANAGERS,
     Action.JOB_VIEW: _READERS,

@@ -6,4 +6,8 @@ from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings.local")
 
-application = get_asgi_application()
+_django = get_asgi_application()  # first: it loads the apps
+
+from webapp.common.bodies import BoundedBodies  # noqa: E402
+
+application = BoundedBodies(_django)

@@ -28,6 +28,12 @@ class Upload(TeamEntity):
     expires = models.DateTimeField()
     preview = models.JSONField(null=True, help_text="What the preview's process found: format, columns, first rows.")
 
+    class Meta:
+        indexes = [
+            models.Index(fields=["team", "-id"], name="upload_by_team"),
+            models.Index(fields=["expires"], name="upload_by_expiry"),
+        ]
+
 
 class UploadFile(Entity):
     """One file of an upload. On disk it has its id for a name; the sender's name is for people only."""
@@ -37,6 +43,13 @@ class UploadFile(Entity):
     size = models.PositiveBigIntegerField(help_text="Bytes, as announced.")
     received = models.PositiveBigIntegerField(default=0, help_text="Bytes on disk; the next chunk begins here.")
     sha256 = models.CharField(max_length=64, blank=True, help_text="Hex; of the whole file, checked at its end.")
+    checked = models.BooleanField(default=False, help_text="Its digest was found to fit.")
+    modified = models.BigIntegerField(
+        null=True, help_text="The sender's time stamp of it (ms), to know it again when it is chosen a second time."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint("upload", "name", name="one_file_per_name")]
+
+    def __str__(self) -> str:
+        return self.name
