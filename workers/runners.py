@@ -6,6 +6,7 @@ from importlib import import_module
 from workers.context import Runner
 
 RUNNERS: Mapping[str, str] = {
+    "search": "workers.kinds.search.run",
     "pass-rates": "workers.kinds.pass_rates.run",
     "sft": "workers.kinds.training.run",
     "dpo": "workers.kinds.training.run",
@@ -14,6 +15,10 @@ RUNNERS: Mapping[str, str] = {
     "grpo": "workers.kinds.training.run",
     "evaluation": "workers.kinds.evaluation.run",
     "evolution": "workers.kinds.evolution.run",
+    "export": "workers.kinds.export.run",
+    "curriculum": "workers.kinds.curriculum.run",
+    "dataset-check": "workers.kinds.dataset_check.run",
+    "model-import": "workers.kinds.model_import.run",
     "self-check": "workers.kinds.self_check.run",
 }
 

@@ -22,6 +22,7 @@ from webapp.jobs.claims import leases_reclaim
 from webapp.jobs.dispatch import QueueUnreachable, doorbells_waiting, ring
 from webapp.jobs.kinds import Queue
 from webapp.jobs.selectors import eligible_jobs
+from webapp.jobs.shards import parent_settle, parents_open
 
 log = logging.getLogger("workers.sweep")
 
@@ -32,6 +33,8 @@ def sweep() -> None:
         lost = leases_reclaim()
         if lost:
             log.warning("took back %d jobs whose worker was gone", len(lost))
+        for parent_id in parents_open().values_list("pk", flat=True):
+            parent_settle(parent_id=parent_id)
         waiting = [queue for queue in Queue if eligible_jobs(queue=queue).exists()]
     except DatabaseError as error:
         log.warning("the database does not answer (%s)", type(error).__name__)

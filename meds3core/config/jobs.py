@@ -103,10 +103,19 @@ class SearchSpec(_Spec):
     engine: Engine | Registered = TransformersEngineConfig()
     search: SearchConfig = SearchConfig()
     scorer: Reference | None = Field(default=None, description="The process reward model that guides the search")
+    scoring: ScorerConfig = Field(default=ScorerConfig(), description="How that reward model is run")
     limit: int | None = Field(default=None, ge=1, description="The first so many questions; None: all")
     concurrency: int = Field(default=64, ge=1, le=4096, description="Trees that grow at once in one worker")
-    shards: int = Field(default=1, ge=1, le=64)
-    seed: int = Field(default=0, ge=0)
+    shards: int = Field(default=1, ge=1, le=64, description="Workers that share the questions")
+    seed: int = Field(default=0, ge=0, description="All random numbers derive from it")
+
+    @model_validator(mode="after")
+    def _guide_fits(self) -> Self:
+        if (self.search.simulation == "scorer") != (self.scorer is not None):
+            raise ValueError(
+                "a search that simulates by a scorer names its reward model (scorer), and only such a search does"
+            )
+        return self
 
 
 class TreeScoringSpec(_Spec):

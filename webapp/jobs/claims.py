@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce, Now
 
 from webapp.jobs.models import Checkpoint, Job, State, TeamShare, Worker
 from webapp.jobs.selectors import eligible_jobs, expired_jobs, under_limit
+from webapp.jobs.shards import shard_settle_on_commit, standing_of
 from webapp.jobs.transitions import (
     StaleAttempt,
     clock,
@@ -105,6 +106,7 @@ def job_claim(*, queue: str, worker: Worker) -> Claim | None:
                     data={"state": State.RUNNING, "worker": worker.name},
                 )
                 Worker.objects.filter(pk=worker.pk).update(current_job=job_id, heartbeat=Now())
+                shard_settle_on_commit(job_id=job_id)
                 return Claim(job_id, attempt + 1)
     return None
 
@@ -220,6 +222,7 @@ def _end(
                 job_id=claim.job_id, attempt=claim.attempt, sources=origin, to=to, text=text, only=only, **columns
             ):
                 Worker.objects.filter(current_job=claim.job_id).update(current_job=None)
+                shard_settle_on_commit(job_id=claim.job_id, told=text if to in (State.QUEUED, State.FAILED) else "")
                 return to
     raise StaleAttempt(f"attempt {claim.attempt} of job {claim.job_id} is over")
 
@@ -228,4 +231,8 @@ def _place(job_id: UUID) -> str:
     """Where a job goes on, for sentences: " from tree 1,210", or nothing."""
     last = Checkpoint.objects.filter(job_id=job_id).exclude(label="").order_by("-id").values_list("label", flat=True)
     label = last.first()
+    if label is None:
+        job = Job.objects.select_related("parent").get(pk=job_id)
+        standing = standing_of(job.parent or job)
+        label = f"{standing.unit.removesuffix('s')} {standing.done + 1:,}" if standing and standing.done else None
     return f" from {label}" if label else ""

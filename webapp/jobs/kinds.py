@@ -25,13 +25,15 @@ class Kind:
     """Whether this version can run it; the others are known and refused."""
     listed: bool = True
     """Whether lists of jobs show it. What a page asks for behind the scenes is left out."""
+    standing: str = ""
+    """Of work that is stored piece by piece: by dotted name, how far it is (`webapp.jobs.shards.Standing`)."""
 
 
 KINDS: Mapping[str, Kind] = {
     "preview": Kind("Preview of a file", Queue.CPU, max_failures=2, listed=False),
     "import": Kind("Import", Queue.CPU),
     "pass-rates": Kind("Curriculum pass rates", Queue.GPU, offered=True),
-    "search": Kind("Search", Queue.GPU),
+    "search": Kind("Search", Queue.GPU, offered=True, standing="webapp.trees.selectors.search_standing"),
     "tree-scoring": Kind("Scoring of trees", Queue.GPU),
     "labels": Kind("Label build", Queue.CPU),
     "sft": Kind("Fine-tuning", Queue.GPU, offered=True),
@@ -42,8 +44,10 @@ KINDS: Mapping[str, Kind] = {
     "evaluation": Kind("Evaluation", Queue.GPU, offered=True),
     "evolution": Kind("Evolution", Queue.GPU, offered=True),
     "estimate": Kind("Estimate", Queue.GPU),
-    "model-import": Kind("Model import", Queue.CPU),
-    "export": Kind("Export", Queue.CPU),
+    "model-import": Kind("Model import", Queue.CPU, offered=True),
+    "export": Kind("Export", Queue.CPU, offered=True),
+    "curriculum": Kind("Curriculum", Queue.CPU, offered=True),
+    "dataset-check": Kind("Check of a dataset", Queue.CPU, offered=True),
     "backup": Kind("Backup", Queue.CPU, operators_only=True),
     "self-check": Kind("Self-check", Queue.CPU, operators_only=True, offered=True),
 }

@@ -9,13 +9,14 @@ from django.db import transaction
 from django.db.models.functions import Now
 from pydantic import ValidationError
 
-from meds3core.config.jobs import JOB_SPEC, JobSpec, Registered, references
+from meds3core.config.jobs import JOB_SPEC, JobSpec, Registered, SearchSpec, references
 from webapp.accounts.models import Door, Team
 from webapp.accounts.services import Actor, audit_write
 from webapp.jobs.dispatch import ring_on_commit
 from webapp.jobs.kinds import KINDS, Kind
 from webapp.jobs.models import Job, JobInput, State, TeamShare, Worker
 from webapp.jobs.references import references_check
+from webapp.jobs.shards import parent_settle, shards_create, shards_queue_again
 from webapp.jobs.transitions import ENDED, JobError, event_append, job_move
 
 
@@ -28,13 +29,14 @@ def job_submit(
     priority: int = 0,
     origin: Job | None = None,
 ) -> Job:
-    """A new job, waiting in its kind's queue.
+    """A new job, waiting in its kind's queue; one that workers share waits as its shards.
 
     Raises `JobError` for what cannot be run, and `QueueUnreachable` when the job is stored but nobody could be told.
     """
     checked = spec_check(actor=actor, team=team, spec=spec)
     kind = KINDS[checked.kind]
     content = checked.model_dump(mode="json")
+    shards = checked.shards if isinstance(checked, SearchSpec) else 1
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     with transaction.atomic():
         TeamShare.objects.get_or_create(team=team)
@@ -44,7 +46,7 @@ def job_submit(
             title=title or kind.label,
             spec=content,
             spec_hash=hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest(),
-            queue=kind.queue,
+            queue=kind.queue if shards == 1 else "",
             priority=priority,
             max_failures=kind.max_failures,
             origin=origin,
@@ -54,7 +56,10 @@ def job_submit(
         JobInput.objects.bulk_create(JobInput(job=job, kind=noun, thing=thing) for noun, thing in sorted(things))
         event_append(job_id=job.pk, kind="state", text=f"Submitted by {actor.name}.", data={"state": State.QUEUED})
         audit_write(actor=actor, verb="job.submitted", team=team, subject=str(job.pk), kind=job.kind)
-        ring_on_commit(queue=job.queue)
+        if shards == 1:
+            ring_on_commit(queue=job.queue)
+        else:
+            shards_create(parent=job, kind=kind, count=shards)
     job.refresh_from_db()
     return job
 
@@ -119,6 +124,8 @@ def job_retry(*, actor: Actor, job: Job) -> Job:
 
 def job_run_again(*, actor: Actor, job: Job) -> Job:
     """A new job with the same specification."""
+    if job.parent_id is not None:
+        raise JobError(f"{job} is a part of work that several workers share. Run the whole again.")
     if job.state not in ENDED:
         raise JobError(f"{job} has not ended. Run it again afterwards, or submit another one.")
     return job_submit(actor=actor, team=job.team, spec=job.spec, title=job.title, priority=job.priority, origin=job)
@@ -141,6 +148,8 @@ def _queue_again(actor: Actor, job: Job, verb: str, sources: tuple[State, ...], 
         moved = job_move(job_id=job.pk, sources=sources, to=State.QUEUED, text=text, **columns)
         if moved and job.queue:
             ring_on_commit(queue=job.queue)
+        elif moved:
+            shards_queue_again(parent=job, sources=sources, text=text, **columns)
         return moved
 
     return _ask(actor, job, verb, move)
@@ -149,10 +158,14 @@ def _queue_again(actor: Actor, job: Job, verb: str, sources: tuple[State, ...], 
 def _ask(actor: Actor, job: Job, verb: str, move: Any) -> Job:
     """Do it, write it down, and give the job as it is now. Raises `JobError` when the job's state does not allow it."""
     _operators_only(actor, KINDS[job.kind])
+    if job.parent_id is not None:
+        raise JobError(f"{job} is a part of work that several workers share. Ask it of the whole.")
     with transaction.atomic():
         moved = move() or move()  # it may have changed state between the two tries of one move
         if moved:
             audit_write(actor=actor, verb=verb, team=job.team, subject=str(job.pk), kind=job.kind)
+    if moved and not job.queue:
+        parent_settle(parent_id=job.pk)  # its shards follow
     present = Job.objects.select_related("team").get(pk=job.pk)
     if not moved:
         word = verb.removeprefix("job.")

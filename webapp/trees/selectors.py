@@ -1,11 +1,221 @@
-"""Reads of trees."""
+"""Reads of searches and trees. Pages, API and workers get them from here."""
 
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from webapp.accounts.models import Team
-from webapp.trees.models import Tree
+from django.db.models import Avg, Count, Max, Q, QuerySet, Sum
+from django.http import Http404
+
+from webapp.accounts.models import Team, User
+from webapp.jobs.models import Job, JobInput, State
+from webapp.jobs.shards import Standing
+from webapp.trees.models import NodeRow, SearchQuestion, Tree, TreeScore
+
+UNIT = "trees"
 
 
 def trees_usable(team: Team, job_id: UUID) -> bool:
     """Whether a job of the team may read the trees that this job made: there are some, and they are the team's."""
     return Tree.objects.filter(team=team, job_id=job_id).exists()
+
+
+def search_standing(*, job_id: UUID) -> Standing:
+    """How far a search is, over all its workers and attempts; its result when nothing is missing."""
+    counts = question_counts(job_id=job_id)
+    total = sum(counts.values())
+    done, failed = counts[SearchQuestion.State.DONE], counts[SearchQuestion.State.FAILED]
+    complete = bool(total) and done + failed == total
+    return Standing(done + failed, total, UNIT, complete, _result(job_id, failed) if complete else None)
+
+
+def question_counts(*, job_id: UUID) -> dict[str, int]:
+    """Questions of a search by state; zero for states that none is in."""
+    rows = SearchQuestion.objects.filter(job=job_id).order_by().values_list("state").annotate(count=Count("pk"))
+    return dict.fromkeys(SearchQuestion.State.values, 0) | dict(rows)
+
+
+def _result(job_id: UUID, failed: int) -> dict[str, Any]:
+    digest = hashlib.blake2b(digest_size=16)
+    trees = 0
+    rows = Tree.objects.filter(job=job_id, stage="").order_by("position").values_list("content_hash", flat=True)
+    for content_hash in rows.iterator(chunk_size=2000):
+        trees += 1
+        digest.update(content_hash.encode() + b"\n")
+    return {"trees": trees, "failures": failed, "content_hash": digest.hexdigest()}
+
+
+# --- what pages and the API show -----------------------------------------------------------------------------------
+
+
+def searches_of(*, team: Team) -> QuerySet[Job]:
+    """A team's searches, newest first; evolutions that stored trees are among them."""
+    with_trees = Q(kind="search") | Q(kind="evolution")
+    return Job.objects.filter(with_trees, team=team, parent=None).select_related("created_by").defer("result")
+
+
+def search_of(*, team: Team, job_id: UUID) -> Job:
+    """One of them. Raises `Http404`."""
+    found = searches_of(team=team).filter(pk=job_id).select_related("team").first()
+    if found is None:
+        raise Http404("There is no such search, or it belongs to another team.")
+    return found
+
+
+def trees_for(*, user: User) -> QuerySet[Tree]:
+    """The trees of a person's teams, without their arenas."""
+    return Tree.objects.filter(team__memberships__user=user).defer("arena").select_related("job", "policy")
+
+
+def trees_of(*, team: Team, job_id: UUID | None = None, stage: str | None = None) -> QuerySet[Tree]:
+    """A team's trees without their arenas: all, or those of one search."""
+    rows = Tree.objects.filter(team=team).defer("arena")
+    if job_id is not None:
+        rows = rows.filter(job=job_id)
+    return rows if stage is None else rows.filter(stage=stage)
+
+
+def tree_of(*, team: Team, tree_id: UUID) -> Tree:
+    """One tree with its arena. Raises `Http404`."""
+    found = Tree.objects.filter(team=team, pk=tree_id).select_related("job", "policy", "team").first()
+    if found is None:
+        raise Http404("There is no such tree, or it belongs to another team.")
+    return found
+
+
+def scores_of(*, tree: Tree) -> list[TreeScore]:
+    """Reward models' scores of a tree, oldest first."""
+    return list(TreeScore.objects.filter(tree=tree).select_related("model").order_by("id"))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFilter:
+    """Which nodes; a field that is None does not narrow."""
+
+    move: str | None = None
+    least_drop: float | None = None
+    least_value: float | None = None
+    most_value: float | None = None
+    verdict: bool | None = None
+    text: str = ""
+
+
+def nodes_of(*, team: Team, job_id: UUID | None = None, tree_id: UUID | None = None, wanted: NodeFilter) -> Any:
+    """Nodes of a team's trees, by id; of one search or one tree where they are named."""
+    rows = NodeRow.objects.filter(tree__team=team).select_related("tree").defer("tree__arena")
+    if job_id is not None:
+        rows = rows.filter(tree__job=job_id)
+    if tree_id is not None:
+        rows = rows.filter(tree=tree_id)
+    narrow = {
+        "move": wanted.move,
+        "drop__gte": wanted.least_drop,
+        "value__gte": wanted.least_value,
+        "value__lte": wanted.most_value,
+        "verdict": wanted.verdict,
+        "text__icontains": wanted.text or None,
+    }
+    return rows.filter(**{name: value for name, value in narrow.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFigures:
+    """A search in numbers, of the trees that are stored."""
+
+    trees: int
+    nodes: int
+    rollouts: int
+    generated_tokens: int
+    solved: int
+    """Trees that hold a right answer."""
+    mean_depth: float
+    stop_reasons: Mapping[str, int]
+    solved_bins: tuple[int, ...]
+    """Trees by tenth of their solved fraction; the last bin includes 1."""
+
+
+BINS = 10
+
+
+def search_figures(*, job_id: UUID) -> SearchFigures:
+    """Totals and distributions over a search's trees."""
+    rows = Tree.objects.filter(job=job_id).order_by()
+    totals = rows.aggregate(
+        trees=Count("pk"),
+        all_nodes=Sum("nodes"),
+        all_rollouts=Sum("rollouts"),
+        tokens=Sum("generated_tokens"),
+        with_right=Count("pk", filter=Q(right_answers__gt=0)),
+        mean_depth=Avg("depth"),
+        **{
+            f"bin{number}": Count(
+                "pk",
+                filter=Q(solved__gte=number / BINS) & (Q(solved__lt=(number + 1) / BINS) if number + 1 < BINS else Q()),
+            )
+            for number in range(BINS)
+        },
+    )
+    reasons = rows.values_list("stop_reason").annotate(count=Count("pk")).order_by("-count", "stop_reason")
+    return SearchFigures(
+        trees=totals["trees"],
+        nodes=totals["all_nodes"] or 0,
+        rollouts=totals["all_rollouts"] or 0,
+        generated_tokens=totals["tokens"] or 0,
+        solved=totals["with_right"],
+        mean_depth=totals["mean_depth"] or 0.0,
+        stop_reasons=dict(reasons),
+        solved_bins=tuple(totals[f"bin{number}"] for number in range(BINS)),
+    )
+
+
+def questions_failed(*, job_id: UUID, size: int = 50) -> list[SearchQuestion]:
+    """Questions whose trees broke, with the code of the reason."""
+    rows = SearchQuestion.objects.filter(job=job_id, state=SearchQuestion.State.FAILED)
+    return list(rows.select_related("question").order_by("position")[:size])
+
+
+def stages_with_trees(*, job_id: UUID) -> list[str]:
+    """Stages of an evolution that stored trees; of a search the empty one."""
+    return list(Tree.objects.filter(job=job_id).order_by("stage").values_list("stage", flat=True).distinct())
+
+
+def filter_choices(*, job_id: UUID) -> dict[str, list[str]]:
+    """What a search's trees can be narrowed to: sources, domains, stop reasons."""
+    rows = Tree.objects.filter(job=job_id)
+    return {
+        name: list(rows.exclude(**{name: ""}).order_by(name).values_list(name, flat=True).distinct()[:200])
+        for name in ("source", "domain", "stop_reason")
+    }
+
+
+def users_of_trees(*, job_id: UUID) -> list[Job]:
+    """Jobs whose specification names these trees: what depends on them. Newest first."""
+    named = JobInput.objects.filter(kind="trees", thing=job_id).values("job")
+    return list(Job.objects.filter(pk__in=named).order_by("-id")[:50])
+
+
+def neighbours_of(*, tree: Tree) -> tuple[UUID | None, UUID | None]:
+    """The trees before and after this one in its search."""
+    rows = Tree.objects.filter(job=tree.job_id, stage=tree.stage)
+    before = rows.filter(position__lt=tree.position).order_by("-position").values_list("pk", flat=True).first()
+    after = rows.filter(position__gt=tree.position).order_by("position").values_list("pk", flat=True).first()
+    return before, after
+
+
+def trees_of_question(*, tree: Tree, size: int = 20) -> list[Tree]:
+    """The team's other trees of the same question, newest first."""
+    rows = Tree.objects.filter(team=tree.team_id, question_hash=tree.question_hash).exclude(pk=tree.pk)
+    return list(rows.defer("arena").select_related("job").order_by("-id")[:size])
+
+
+def scored_by(*, job_id: UUID) -> list[dict[str, Any]]:
+    """Reward models that scored trees of a search, and how many."""
+    rows = TreeScore.objects.filter(tree__job=job_id).order_by("model__name", "model__number")
+    return list(rows.values("model", "model__name", "model__number").annotate(trees=Count("pk"), newest=Max("id")))
+
+
+def searches_unfinished(*, team: Team) -> int:
+    """How many of a team's searches are not over."""
+    return searches_of(team=team).exclude(state__in=[State.SUCCEEDED, State.FAILED, State.CANCELLED]).count()

@@ -1,0 +1,55 @@
+"""A finished tree in the figures that lists filter and sort by. Pure; the words are those of `meds3core.report`."""
+
+from dataclasses import dataclass
+
+from meds3core.types.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFigures:
+    """One node."""
+
+    right: int
+    rollouts: int
+    drop: float | None
+    """The value of the step before minus its own, from step 2 on: the root's value is a mean over everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeFigures:
+    """A whole tree."""
+
+    nodes: int
+    """All but the root."""
+    depth: int
+    solved: float
+    right_answers: int
+    wrong_answers: int
+    largest_drop: float
+
+
+def node_figures(tree: Tree) -> list[NodeFigures]:
+    """Of every node, by id."""
+    nodes = tree.nodes
+    found = []
+    for node in nodes:
+        before = nodes[node.parent].value if node.depth > 1 else None
+        drop = None if before is None or node.value is None else before - node.value
+        found.append(NodeFigures(sum(node.outcomes), len(node.outcomes), drop))
+    return found
+
+
+def tree_figures(tree: Tree) -> TreeFigures:
+    """`solved` is the share of right ones among all rollouts and all stated answers that were judged."""
+    right = sum(node.verdict is True for node in tree.nodes)
+    wrong = sum(node.verdict is False for node in tree.nodes)
+    figures = node_figures(tree)
+    tried = right + wrong + sum(one.rollouts for one in figures)
+    return TreeFigures(
+        nodes=len(tree.nodes) - 1,
+        depth=max(node.depth for node in tree.nodes),
+        solved=(right + sum(one.right for one in figures)) / tried if tried else 0.0,
+        right_answers=right,
+        wrong_answers=wrong,
+        largest_drop=max((one.drop for one in figures if one.drop is not None), default=0.0),
+    )
