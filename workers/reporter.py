@@ -31,6 +31,7 @@ class Reporter:
         self._lock = threading.Lock()
         self._progress: ProgressEvent | None = None
         self._first: tuple[float, int] | None = None
+        self._stages: list[str] = []
         self._warnings: list[str] = []
         self._points: Points = {}
         self._metrics_written = time.monotonic()
@@ -46,8 +47,15 @@ class Reporter:
         self._thread.join()
 
     def emit(self, event: ProgressEvent) -> None:
-        """Note an event. `warning` has a `text`; `metrics` a `step` and `values` by name; any may have a `unit`."""
+        """Note an event. `warning` has a `text`; `metrics` a `step` and `values` by name; any may have a `unit`.
+
+        `stage` has a `name`: the job's next part, whose progress begins anew. For work in an event loop, which must
+        not wait for the database; others say `reports.stage_begin`.
+        """
         with self._lock:
+            if event.kind == "stage":
+                self._stages.append(str(event.data["name"]))
+                self._progress = self._first = None
             self._unit = str(event.data.get("unit", self._unit))
             if event.done is not None:
                 self._progress = event
@@ -72,12 +80,15 @@ class Reporter:
     def _write(self, *, last: bool) -> None:
         with self._lock:
             progress, self._progress = self._progress, None
+            stages, self._stages = self._stages, []
             warnings, self._warnings = self._warnings, []
             points: Points = {}
             if last or time.monotonic() - self._metrics_written >= METRIC_SECONDS or self._many():
                 points, self._points = self._points, {}
                 self._metrics_written = time.monotonic()
         try:
+            for name in stages:
+                reports.stage_begin(**self._who, name=name)
             if progress is not None and progress.done is not None:
                 rate = self._rate(progress.done)
                 reports.progress_write(

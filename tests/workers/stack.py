@@ -48,9 +48,9 @@ class Stack:
         self.logs = logs
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start_worker(self, name: str) -> None:
-        """A Celery worker of the cpu queue."""
-        command = "-m celery -A workers.app worker -Q cpu --concurrency 1 --without-gossip --without-mingle -l INFO"
+    def start_worker(self, name: str, queue: str = "cpu") -> None:
+        """A Celery worker of a queue."""
+        command = f"-m celery -A workers.app worker -Q {queue} --concurrency 1 --without-gossip --without-mingle -l INFO"
         self._start(
             name,
             [*command.split(), "-n", f"{name}@test"],

@@ -21,11 +21,11 @@ from meds3core.progress import ProgressEvent
 from meds3core.report.evaluation_page import write_evaluation_page
 from meds3core.types.question import Question
 from webapp.evaluations.services import REPORT, evaluation_store
-from webapp.jobs import reports
 from webapp.registry.models import ModelKind
 from workers import inputs
 from workers.context import JobContext
 from workers.devices import device_wait
+from workers.inputs import Served
 from workers.keeping import kept_folder
 
 REWARD_MODELS = {"prm": ModelKind.PRM, "orm": ModelKind.ORM}
@@ -39,10 +39,11 @@ def run(context: JobContext) -> Mapping[str, Any]:
     _refuse_overlap(asked[: spec.collect.sampled_questions], known)
     judge = judge_for(asked)
     with kept_folder(context, "evaluation") as folder:
+        served = inputs.served(spec.policy, _engine(spec), folder)
         device_wait(context)
         sink = PartSink(context)
         collected = asyncio.run(
-            until_cancelled(_collect(context, spec, asked, known, judge, folder, sink), context.cancel)
+            until_cancelled(_collect(context, served, asked, known, judge, folder, sink), context.cancel)
         )
         with ExitStack() as stack:
             scorers = {}
@@ -54,7 +55,7 @@ def run(context: JobContext) -> Mapping[str, Any]:
                     scorers[name] = load_scorer(model.path, spec.scoring, score_head=model.score_head, base=base)
                     stack.callback(scorers[name].close)
             scores, chosen_on = score_collected(collected, scorers, folder, sink=sink, cancel=context.cancel)
-        reports.stage_begin(job_id=context.job_id, attempt=context.attempt, name="Figures")
+        sink.emit(ProgressEvent(kind="part", data={"name": "figures"}))
         stored = evaluate(
             collected.greedy, collected.samples, scores, judge, chosen_on, spec.figures, probes=collected.probes
         )
@@ -83,7 +84,7 @@ class PartSink:
         """Take one event."""
         if event.kind == "part":
             name = str(event.data["name"]).replace("-", " ").replace("/", ": ").capitalize()
-            reports.stage_begin(job_id=self._context.job_id, attempt=self._context.attempt, name=name)
+            self._context.reporter.emit(ProgressEvent(kind="stage", data={"name": name}))
         elif event.done is not None:
             data = event.data | {"unit": "questions"}
             self._context.reporter.emit(event.model_copy(update={"data": data}))
@@ -91,14 +92,14 @@ class PartSink:
 
 async def _collect(
     context: JobContext,
-    spec: EvaluationSpec,
+    served: Served,
     asked: Sequence[Question],
     known: Sequence[Question],
     judge: StepJudge | None,
     folder: Path,
     sink: PartSink,
 ) -> Collected:
-    served = inputs.served(spec.policy, _engine(spec), folder)
+    spec: EvaluationSpec = context.spec
     engine = load_engine(served.policy, served.engine)
     try:
         return await collect(

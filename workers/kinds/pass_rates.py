@@ -22,6 +22,7 @@ from webapp.jobs.claims import Claim
 from workers import inputs
 from workers.context import JobContext
 from workers.devices import device_wait
+from workers.inputs import Served
 from workers.keeping import kept_folder
 
 
@@ -32,8 +33,9 @@ def run(context: JobContext) -> Mapping[str, Any]:
     claim = Claim(context.job_id, context.attempt)
     with kept_folder(context, "pass-rates") as folder:
         reports.stage_begin(job_id=context.job_id, attempt=context.attempt, name="Answers")
+        served = inputs.served(spec.policy, spec.engine, folder)
         device_wait(context)
-        drawn = asyncio.run(until_cancelled(_draw(context, spec, asked, folder), context.cancel))
+        drawn = asyncio.run(until_cancelled(_draw(context, served, asked, folder), context.cancel))
     rates = {
         row.question.id: sum(sample.correct is True for sample in row.samples) / len(row.samples)
         for row in drawn.rows
@@ -71,8 +73,8 @@ def run(context: JobContext) -> Mapping[str, Any]:
     } | counts
 
 
-async def _draw(context: JobContext, spec: PassRatesSpec, asked: Sequence[Question], folder: Path) -> SampleSet:
-    served = inputs.served(spec.policy, spec.engine, folder)
+async def _draw(context: JobContext, served: Served, asked: Sequence[Question], folder: Path) -> SampleSet:
+    spec: PassRatesSpec = context.spec
     engine = load_engine(served.policy, served.engine)
     prompt = inspect_policy(served.policy).prompt if spec.sampling.prompt == "auto" else spec.sampling.prompt
     try:
