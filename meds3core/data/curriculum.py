@@ -1,4 +1,5 @@
-"""Chooses training questions by source and difficulty: quotas per source, spread over bands of the pass rate.
+"""Chooses training questions by group (source, domain) and difficulty: quotas per group, spread over bands of the pass
+rate.
 
 A pure function of questions, pass rates, settings and seed; what could not be filled is reported, never hidden.
 """
@@ -6,24 +7,30 @@ A pure function of questions, pass rates, settings and seed; what could not be f
 import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Self
+from typing import Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
 from meds3core.types.question import Question
 from meds3core.types.record import Record
 
+Grouping = Literal["source", "domain", "source-domain"]
+
 
 class CurriculumSettings(Record):
     """How a sample is put together."""
 
     count: int | None = Field(default=None, ge=1, description="Questions in all; None: as many as the quotas give")
-    per_source: int | None = Field(default=None, ge=1, description="At most so many of one source")
+    per_source: int | None = Field(default=None, ge=1, description="At most so many of one source (or other group)")
+    group_by: Grouping = Field(default="source", description="What a quota is for")
+    quotas: tuple[tuple[str, int], ...] = Field(
+        default=(), max_length=500, description="Group, at most so many of it; before `per_source`. 0 leaves it out"
+    )
     bands: tuple[float, ...] = Field(
         default=(0.0, 0.25, 0.5, 0.75, 1.0), description="Edges of the difficulty bands (difficulty = 1 − pass rate)"
     )
     shares: tuple[float, ...] | None = Field(
-        default=None, description="Share of a source's quota for each band, easiest first; None: equal"
+        default=None, description="Share of a group's quota for each band, easiest first; None: equal"
     )
     drop_solved: bool = Field(default=True, description="Leave out questions with pass rate 1")
     seed: int = 0
@@ -40,6 +47,38 @@ class CurriculumSettings(Record):
             raise ValueError("shares must not be negative")
         return self
 
+    @model_validator(mode="after")
+    def _quotas_count(self) -> Self:
+        if any(most < 0 for _, most in self.quotas):
+            raise ValueError("quotas must not be negative")
+        if len(dict(self.quotas)) < len(self.quotas):
+            raise ValueError("a group has two quotas")
+        return self
+
+
+class Candidate(Protocol):
+    """What a choice looks at; a `Question`, or a light stand-in for one of a million."""
+
+    @property
+    def id(self) -> str:
+        """Of the question, as in the pass rates."""
+
+    @property
+    def source(self) -> str:
+        """Data set of origin."""
+
+    @property
+    def domain(self) -> str:
+        """Kind of question."""
+
+    @property
+    def difficulty(self) -> float | None:
+        """1 − pass rate, where measured."""
+
+    @property
+    def content_hash(self) -> str:
+        """Decides, with the seed, which ones are chosen."""
+
 
 class Shortfall(Record):
     """A quota that could not be filled from its own band; `moved` of it was taken from other bands."""
@@ -48,6 +87,23 @@ class Shortfall(Record):
     band: str
     wanted: int
     found: int
+
+
+class Chosen(Record):
+    """One candidate of the sample, by its place among the candidates."""
+
+    index: int
+    group: str
+    band: str
+    difficulty: float | None
+
+
+class CurriculumChoice(Record):
+    """Which candidates, in a seeded order, and what was left out or missing."""
+
+    chosen: tuple[Chosen, ...]
+    solved_dropped: int
+    shortfalls: tuple[Shortfall, ...]
 
 
 class CurriculumSample(Record):
@@ -59,7 +115,25 @@ class CurriculumSample(Record):
     """Chosen questions without a pass rate."""
     shortfalls: tuple[Shortfall, ...]
     chosen: Mapping[str, int]
-    """Source and band ("MedQA 0.25–0.5") → how many."""
+    """Group and band ("MedQA 0.25–0.5") → how many."""
+
+
+class GroupPlan(Record):
+    """What a group would give: of each band its share, and `filled` more from whatever is left of it."""
+
+    group: str
+    available: Mapping[str, int]
+    quota: int
+    by_band: Mapping[str, int]
+    filled: int
+
+
+class CurriculumPlan(Record):
+    """How many questions a choice would give, told from counts alone."""
+
+    groups: tuple[GroupPlan, ...]
+    total: int
+    shortfalls: tuple[Shortfall, ...]
 
 
 UNMEASURED = "unmeasured"
@@ -68,31 +142,67 @@ UNMEASURED = "unmeasured"
 def sample_curriculum(
     questions: Sequence[Question], pass_rates: Mapping[str, float], settings: CurriculumSettings
 ) -> CurriculumSample:
-    """Fill the quotas. A question's rate is `pass_rates[id]`, else 1 − its stored difficulty, else unknown.
-
-    Within a source every band gets its share; what a band lacks is taken from the source's other questions; what a
-    source lacks of a total count is taken from the other sources. Which questions: those with the smallest hash of
-    (seed, content), so that adding a source changes no other's choice.
-    """
-    pools, solved = _pools(questions, pass_rates, settings)
-    quotas = _quotas({source: sum(map(len, bands.values())) for source, bands in pools.items()}, settings)
-    chosen: list[tuple[str, str, Question]] = []
-    shortfalls: list[Shortfall] = []
-    for source in sorted(pools):
-        chosen += _fill(source, pools[source], quotas[source], settings, shortfalls)
-    if settings.count is not None and len(chosen) < settings.count:
-        shortfalls.append(Shortfall(source="all", band="all", wanted=settings.count, found=len(chosen)))
-    chosen.sort(key=lambda entry: _rank(entry[2], settings.seed, "order"))
+    """The questions that `choose_curriculum` chooses, each with its difficulty."""
+    choice = choose_curriculum(questions, pass_rates, settings)
     tally: dict[str, int] = {}
-    for source, band, _ in chosen:
-        tally[f"{source} {band}"] = tally.get(f"{source} {band}", 0) + 1
+    for one in choice.chosen:
+        tally[f"{one.group} {one.band}"] = tally.get(f"{one.group} {one.band}", 0) + 1
     return CurriculumSample(
-        questions=tuple(question for _, _, question in chosen),
-        solved_dropped=solved,
-        unmeasured=sum(band == UNMEASURED for _, band, _ in chosen),
-        shortfalls=tuple(shortfalls),
+        questions=tuple(
+            questions[one.index]
+            if pass_rates.get(questions[one.index].id) is None
+            else questions[one.index].model_copy(update={"difficulty": one.difficulty})
+            for one in choice.chosen
+        ),
+        solved_dropped=choice.solved_dropped,
+        unmeasured=sum(one.band == UNMEASURED for one in choice.chosen),
+        shortfalls=choice.shortfalls,
         chosen=dict(sorted(tally.items())),
     )
+
+
+def choose_curriculum(
+    candidates: Sequence[Candidate], pass_rates: Mapping[str, float], settings: CurriculumSettings
+) -> CurriculumChoice:
+    """Fill the quotas. A question's rate is `pass_rates[id]`, else 1 − its stored difficulty, else unknown.
+
+    Within a group every band gets its share; what a band lacks is taken from the group's other questions; what a
+    group lacks of a total count is taken from the other groups. Which questions: those with the smallest hash of
+    (seed, content), so that adding a group changes no other's choice.
+    """
+    pools, solved = _pools(candidates, pass_rates, settings)
+    quotas = _quotas({group: sum(map(len, bands.values())) for group, bands in pools.items()}, settings)
+    chosen: list[Chosen] = []
+    shortfalls: list[Shortfall] = []
+    for group in sorted(pools):
+        chosen += _fill(candidates, group, pools[group], quotas[group], settings, shortfalls)
+    if settings.count is not None and len(chosen) < settings.count:
+        shortfalls.append(Shortfall(source="all", band="all", wanted=settings.count, found=len(chosen)))
+    chosen.sort(key=lambda one: _rank(candidates[one.index], settings.seed, "order"))
+    return CurriculumChoice(chosen=tuple(chosen), solved_dropped=solved, shortfalls=tuple(shortfalls))
+
+
+def plan_curriculum(available: Mapping[str, Mapping[str, int]], settings: CurriculumSettings) -> CurriculumPlan:
+    """The numbers of a choice from group → band (or `UNMEASURED`) → count of questions, solved ones left out."""
+    quotas = _quotas({group: sum(bands.values()) for group, bands in available.items()}, settings)
+    names = band_names(settings)
+    groups, shortfalls = [], []
+    for group in sorted(available):
+        bands, quota = available[group], quotas[group]
+        wanted = dict(zip(names, _parts(quota, settings), strict=True))
+        own = {name: min(bands.get(name, 0), wanted[name]) for name in names}
+        if any(bands.get(name) for name in names):
+            shortfalls += [
+                Shortfall(source=group, band=name, wanted=wanted[name], found=bands.get(name, 0))
+                for name in names
+                if bands.get(name, 0) < wanted[name]
+            ]
+        filled = min(quota, sum(bands.values())) - sum(own.values())
+        groups.append(GroupPlan(group=group, available=bands, quota=quota, by_band=own, filled=filled))
+    total = sum(one.filled + sum(one.by_band.values()) for one in groups)
+    if settings.count is not None and total < settings.count:
+        shortfalls.append(Shortfall(source="all", band="all", wanted=settings.count, found=total))
+    return CurriculumPlan(groups=tuple(groups), total=total, shortfalls=tuple(shortfalls))
 
 
 def band_names(settings: CurriculumSettings) -> list[str]:
@@ -100,29 +210,8 @@ def band_names(settings: CurriculumSettings) -> list[str]:
     return [f"{low:g}–{high:g}" for low, high in pairwise(settings.bands)]
 
 
-def _pools(
-    questions: Sequence[Question], pass_rates: Mapping[str, float], settings: CurriculumSettings
-) -> tuple[dict[str, dict[str, list[Question]]], int]:
-    """Source → band → its questions in their seeded order; and how many solved ones were dropped."""
-    pools: dict[str, dict[str, list[Question]]] = {}
-    solved = 0
-    for question in questions:
-        rate = pass_rates.get(question.id)
-        difficulty = question.difficulty if rate is None else 1.0 - rate
-        if difficulty == 0.0 and settings.drop_solved:
-            solved += 1
-            continue
-        if rate is not None:
-            question = question.model_copy(update={"difficulty": difficulty})
-        bands = pools.setdefault(question.source, {})
-        bands.setdefault(_band(difficulty, settings), []).append(question)
-    for bands in pools.values():
-        for pool in bands.values():
-            pool.sort(key=lambda question: _rank(question, settings.seed, "choice"))
-    return pools, solved
-
-
-def _band(difficulty: float | None, settings: CurriculumSettings) -> str:
+def band_of(difficulty: float | None, settings: CurriculumSettings) -> str:
+    """The band that a difficulty lies in, or `UNMEASURED`."""
     if difficulty is None:
         return UNMEASURED
     names = band_names(settings)
@@ -130,41 +219,76 @@ def _band(difficulty: float | None, settings: CurriculumSettings) -> str:
     return names[below]
 
 
+def group_of(source: str, domain: str, settings: CurriculumSettings) -> str:
+    """The group whose quota a question falls under."""
+    match settings.group_by:
+        case "source":
+            return source
+        case "domain":
+            return domain
+        case "source-domain":
+            return f"{source} / {domain}"
+
+
+def _pools(
+    candidates: Sequence[Candidate], pass_rates: Mapping[str, float], settings: CurriculumSettings
+) -> tuple[dict[str, dict[str, list[Chosen]]], int]:
+    """Group → band → its candidates in their seeded order; and how many solved ones were dropped."""
+    pools: dict[str, dict[str, list[Chosen]]] = {}
+    solved = 0
+    for index, candidate in enumerate(candidates):
+        rate = pass_rates.get(candidate.id)
+        difficulty = candidate.difficulty if rate is None else 1.0 - rate
+        if difficulty == 0.0 and settings.drop_solved:
+            solved += 1
+            continue
+        group, band = group_of(candidate.source, candidate.domain, settings), band_of(difficulty, settings)
+        bands = pools.setdefault(group, {})
+        bands.setdefault(band, []).append(Chosen(index=index, group=group, band=band, difficulty=difficulty))
+    for bands in pools.values():
+        for pool in bands.values():
+            pool.sort(key=lambda one: _rank(candidates[one.index], settings.seed, "choice"))
+    return pools, solved
+
+
 def _quotas(available: Mapping[str, int], settings: CurriculumSettings) -> dict[str, int]:
-    """How many questions each source gives: equal parts of the count, limited by `per_source` and what there is."""
-    cap = {source: min(count, settings.per_source or count) for source, count in available.items()}
+    """How many questions each group gives: equal parts of the count, limited by its quota and what there is."""
+    named = dict(settings.quotas)
+    most = {group: named.get(group, settings.per_source) for group in available}
+    cap = {group: count if (limit := most[group]) is None else min(count, limit) for group, count in available.items()}
     if settings.count is None:
         return cap
     quotas = dict.fromkeys(cap, 0)
     left = settings.count
-    while left and (open_sources := [source for source in sorted(cap) if quotas[source] < cap[source]]):
-        part, extra = divmod(left, len(open_sources))
-        for index, source in enumerate(open_sources):
-            more = min(part + (index < extra), cap[source] - quotas[source])
-            quotas[source] += more
+    while left and (open_groups := [group for group in sorted(cap) if quotas[group] < cap[group]]):
+        part, extra = divmod(left, len(open_groups))
+        for index, group in enumerate(open_groups):
+            more = min(part + (index < extra), cap[group] - quotas[group])
+            quotas[group] += more
             left -= more
     return quotas
 
 
 def _fill(
-    source: str,
-    bands: Mapping[str, list[Question]],
+    candidates: Sequence[Candidate],
+    group: str,
+    bands: Mapping[str, list[Chosen]],
     quota: int,
     settings: CurriculumSettings,
     shortfalls: list[Shortfall],
-) -> list[tuple[str, str, Question]]:
-    """A source's quota: each band its share first, then the rest from whatever is left."""
+) -> list[Chosen]:
+    """A group's quota: each band its share first, then the rest from whatever is left."""
     names = band_names(settings)
     measured = any(name in bands for name in names)
-    taken: list[tuple[str, str, Question]] = []
-    left: list[tuple[str, str, Question]] = [(source, UNMEASURED, question) for question in bands.get(UNMEASURED, [])]
+    taken: list[Chosen] = []
+    left: list[Chosen] = list(bands.get(UNMEASURED, []))
     for name, wanted in zip(names, _parts(quota, settings), strict=True):
         pool = bands.get(name, [])
-        taken += [(source, name, question) for question in pool[:wanted]]
-        left += [(source, name, question) for question in pool[wanted:]]
+        taken += pool[:wanted]
+        left += pool[wanted:]
         if measured and len(pool) < wanted:
-            shortfalls.append(Shortfall(source=source, band=name, wanted=wanted, found=len(pool)))
-    left.sort(key=lambda entry: _rank(entry[2], settings.seed, "choice"))
+            shortfalls.append(Shortfall(source=group, band=name, wanted=wanted, found=len(pool)))
+    left.sort(key=lambda one: _rank(candidates[one.index], settings.seed, "choice"))
     return taken + left[: quota - len(taken)]
 
 
@@ -179,7 +303,7 @@ def _parts(quota: int, settings: CurriculumSettings) -> list[int]:
     return parts
 
 
-def _rank(question: Question, seed: int, purpose: str) -> bytes:
+def _rank(question: Candidate, seed: int, purpose: str) -> bytes:
     """A pseudo-random position that depends on seed and content only; the id breaks ties between duplicates."""
     key = f"{seed}\0{purpose}\0{question.content_hash}\0{question.id}"
     return hashlib.blake2b(key.encode(), digest_size=16).digest()

@@ -14,6 +14,7 @@ and `StaleAttempt` is raised. A later attempt gets the same unfinished version b
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Max
@@ -27,7 +28,15 @@ from webapp.accounts.audit import audit_write
 from webapp.accounts.models import Team
 from webapp.datasets.models import Dataset, DatasetVersion, QuestionRow, RejectedRow
 from webapp.datasets.search import index_add
-from webapp.datasets.statistics import CountTokens, content_hash_of, version_statistics
+from webapp.datasets.statistics import (
+    CountTokens,
+    DatasetCheck,
+    TokenCounts,
+    content_hash_of,
+    overlaps_by_hash,
+    statistics_of,
+    version_statistics,
+)
 from webapp.jobs.claims import Claim
 from webapp.jobs.transitions import StaleAttempt, live_rows, refuse_stale
 
@@ -112,6 +121,8 @@ def version_begin(
                 begun = dataset.versions.filter(job=claim.job_id, deleted=None).first() if claim else None
                 if begun is not None:
                     return begun
+                if not Dataset.objects.filter(pk=dataset.pk, deleted=None).exists():
+                    raise DatasetError(f"The dataset {dataset.name!r} was deleted meanwhile.")
                 last = dataset.versions.aggregate(last=Max("number"))["last"] or 0
                 return DatasetVersion.objects.create(
                     team_id=dataset.team_id,
@@ -168,6 +179,8 @@ def version_finish(
     count_tokens: CountTokens | None = None,
 ) -> DatasetVersion:
     """Count what is in it and show it. Raises `DatasetError` for one without questions, which is discarded."""
+    if version.ready:  # an earlier attempt came so far
+        return version
     if version.questions == 0:
         version_discard(version=version, claim=claim)
         raise DatasetError("There is no question in it, so no version was made.")
@@ -189,6 +202,18 @@ def version_finish(
         )
     version.refresh_from_db()
     return version
+
+
+def version_check_store(*, version_id: UUID, claim: Claim, check: DatasetCheck, tokens: TokenCounts | None) -> None:
+    """What a check found, beside the version's own counts; its questions do not change."""
+    with transaction.atomic():
+        _fence(claim)
+        version = DatasetVersion.objects.get(pk=version_id)
+        more: dict[str, Any] = {"check": check, "overlaps": overlaps_by_hash(version=version)}
+        if tokens is not None:
+            more |= {"tokens": tokens.lengths, "tokenizer": tokens.tokenizer}
+        found = statistics_of(version).model_copy(update=more)
+        DatasetVersion.objects.filter(pk=version_id).update(statistics=found.model_dump(mode="json"))
 
 
 def version_discard(*, version: DatasetVersion, claim: Claim | None = None) -> None:

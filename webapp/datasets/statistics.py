@@ -14,6 +14,7 @@ from django.db.models import Count, Q
 from django.utils import timezone
 
 from meds3core.data.check import quantiles
+from meds3core.data.overlap import OverlapKind
 from meds3core.types.question import Question
 from meds3core.types.record import Record
 from webapp.datasets.models import DatasetVersion, QuestionRow
@@ -40,6 +41,47 @@ class VersionOverlap(Record):
     questions: int
 
 
+class TokenCounts(Record):
+    """Quantiles of the questions' lengths in a model's tokens."""
+
+    tokenizer: str
+    """The model's name."""
+    lengths: Mapping[str, int]
+
+
+class Alike(Record):
+    """A question that is much like another one."""
+
+    position: int
+    other: str
+    """Id of the other one."""
+    other_version: str
+    """Where it stands; empty: earlier in the same version."""
+    kind: OverlapKind
+    containment: float
+
+
+class CheckedAgainst(Record):
+    """How many questions of a version are much like one of another version."""
+
+    version: UUID | None
+    """None: an earlier question of the version itself."""
+    name: str
+    by_kind: Mapping[str, int]
+
+
+class DatasetCheck(Record):
+    """What a check of a version found (the job kind `dataset-check`)."""
+
+    job: UUID
+    made: datetime
+    n: int
+    threshold: float
+    against: tuple[CheckedAgainst, ...]
+    alike: tuple[Alike, ...]
+    """The first ones."""
+
+
 class Statistics(Record):
     """Of one version. Difficulty bands are quarters, easiest first, then those without a measured one."""
 
@@ -58,6 +100,7 @@ class Statistics(Record):
     """Questions that repeat an earlier one of the version word by word, with the same way to answer."""
     overlaps: tuple[VersionOverlap, ...] = ()
     counted: datetime | None = None
+    check: DatasetCheck | None = None
 
 
 @dataclass(frozen=True)
