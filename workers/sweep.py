@@ -13,11 +13,14 @@ django.setup()
 import logging
 import signal
 import threading
+from collections.abc import Callable
 
 import redis
 from django.conf import settings
 from django.db import DatabaseError, connection
 
+from webapp.datasets.deletion import deletions_go_on
+from webapp.datasets.exports import exports_expire
 from webapp.jobs.claims import leases_reclaim
 from webapp.jobs.dispatch import QueueUnreachable, doorbells_waiting, ring
 from webapp.jobs.kinds import Queue
@@ -25,6 +28,9 @@ from webapp.jobs.selectors import eligible_jobs
 from webapp.jobs.shards import parent_settle, parents_open
 
 log = logging.getLogger("workers.sweep")
+
+CHORES: tuple[Callable[[], object], ...] = (deletions_go_on, exports_expire)
+"""What else is done each time, for about a second each: rows of deleted things, files that have expired."""
 
 
 def sweep() -> None:
@@ -49,6 +55,16 @@ def sweep() -> None:
             return
 
 
+def tidy() -> None:
+    """The chores, each by itself. What fails is tried again in the next round."""
+    for chore in CHORES:
+        try:
+            chore()
+        except (DatabaseError, OSError) as error:
+            log.warning("%s failed (%s)", chore.__name__, type(error).__name__)
+            connection.close()
+
+
 def main() -> None:
     """Until told to end."""
     over = threading.Event()
@@ -56,6 +72,7 @@ def main() -> None:
         signal.signal(number, lambda *_: over.set())
     while True:
         sweep()
+        tidy()
         if over.wait(settings.JOBS_SWEEP_SECONDS):
             return
 
