@@ -5,6 +5,8 @@ Django is set up when a command is called; this process imports no model library
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,6 +36,36 @@ def up(arguments: Sequence[str]) -> None:
         raise typer.Exit(run(Options(host, port, not no_browser, owner, team, level)))
 
     _call(command, "meds3 up", arguments)
+
+
+def demo(arguments: Sequence[str]) -> None:
+    """`meds3 demo`."""
+
+    def command(
+        host: Host = "127.0.0.1",
+        port: Port = None,
+        no_browser: NoBrowser = False,
+        owner: OwnerName = "owner",
+        team: TeamName = "My team",
+        train: Annotated[int, typer.Option(min=1, help="Clinic questions to learn from.")] = 400,
+        held_out: Annotated[int, typer.Option(min=1, help="Clinic questions to measure on.")] = 1000,
+        settings: Annotated[Path | None, typer.Option(help="File with the loop's settings as JSON.")] = None,
+        exit_when_done: Annotated[bool, typer.Option(help="Stop everything when the loop has ended.")] = False,
+    ) -> None:
+        """Run MedS3 Studio with a sample: the whole loop on the synthetic clinic, through the queue."""
+        level = _ready()
+        from meds3core.config.evolution import EvolutionConfig
+        from workers.stack.demo import Demo, Sample
+        from workers.stack.up import Options
+        from workers.stack.up import up as run
+
+        sample = Sample(train=train, held_out=held_out, exit_when_done=exit_when_done)
+        if settings is not None:
+            own = EvolutionConfig.model_validate_json(settings.read_text(encoding="utf-8"))
+            sample = replace(sample, settings=own)
+        raise typer.Exit(run(Options(host, port, not no_browser, owner, team, level), Demo(sample)))
+
+    _call(command, "meds3 demo", arguments)
 
 
 def _ready() -> str:

@@ -50,6 +50,15 @@ class StackDisplay:
         """A line that stays."""
         self._console.print(Text(line, style=style), soft_wrap=True)
 
+    @property
+    def is_live(self) -> bool:
+        """Whether lines are drawn again in place."""
+        return self._live is not None
+
+    def draw(self, what: RenderableType) -> None:
+        """Something that stays."""
+        self._console.print(what)
+
     def show(self, standings: Sequence[Standing], jobs: Sequence[Job], more: Sequence[RenderableType] = ()) -> None:
         """How things are now."""
         if self._live:

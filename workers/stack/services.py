@@ -34,16 +34,18 @@ class Service:
     """Told to end, it may take so long before it is killed."""
     start_seconds: int = 4
     """It runs when it has stayed up for so long: longer than what it imports takes."""
+    late: bool = False
+    """Started when the pages answer: what it imports would slow their start down on few cores."""
     group: str = ""
     """Those of one group are stopped together."""
 
 
 def services(*, host: str, port: int, redis_configuration: Path, grace_seconds: float) -> list[Service]:
-    """The processes for this machine: a worker for each GPU; without one, a worker that serves that queue on the CPU."""
+    """The processes for this machine: a worker for each GPU; without one, the CPU serves that queue too."""
     return [
         Service("redis", 10, (redis_binary(), str(redis_configuration)), start_seconds=1),
         Service("web", 20, web_command(host, port), stop_seconds=WEB_GRACE_SECONDS + 10),
-        Service("sweep", 30, (sys.executable, "-m", "workers.sweep")),
+        Service("sweep", 30, (sys.executable, "-m", "workers.sweep"), late=True),
         *(_worker(Queue.CPU, name, more, grace_seconds) for name, more in [("cpu", {})]),
         *(_worker(Queue.GPU, name, more, grace_seconds) for name, more in _gpus()),
     ]
@@ -82,4 +84,4 @@ def _gpus() -> list[tuple[str, dict[str, str]]]:
 def _worker(queue: Queue, name: str, more: Mapping[str, str], grace_seconds: float) -> Service:
     named = {NAME_VARIABLE: f"{name}@{socket.gethostname()}", **more}
     seconds = int(grace_seconds) + MARGIN_SECONDS
-    return Service(name, 40, worker_command(queue, name), named, stop_seconds=seconds, group=WORKERS)
+    return Service(name, 40, worker_command(queue, name), named, stop_seconds=seconds, late=True, group=WORKERS)

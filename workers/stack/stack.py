@@ -58,6 +58,13 @@ class Stack:
             self.host = host
             self.port = _port_choose(host, port, _last_port(self.home), say)
             self.url = f"http://{_spoken(host)}:{self.port}"
+            redis_configuration = redis_configure(self.home)
+            self._services = services(
+                host=host,
+                port=self.port,
+                redis_configuration=redis_configuration,
+                grace_seconds=settings.JOBS_GRACE_SECONDS,
+            )
             self._supervision = self._supervise(log_level)
         except BaseException:
             self._lock.release()
@@ -72,11 +79,17 @@ class Stack:
             self._say("static files: collected")
 
     def start(self) -> None:
-        """Start every process."""
+        """Start Redis and the pages; `start_late` the rest."""
         connection.close()
         self._supervision.start()
         self._lock.say({"url": self.url})
         (self.home / "run" / "port").write_text(str(self.port), encoding="ascii")
+
+    def start_late(self) -> None:
+        """Start the workers and the sweep."""
+        for process in self._services:
+            if process.late:
+                self._supervision.start_process(process.name)
 
     def ready(self) -> bool:
         """Whether the pages answer and have what they need."""
@@ -96,7 +109,7 @@ class Stack:
             self._revived = time.monotonic()
             for one in self.standings():
                 if one.state == "FATAL":
-                    self._supervision.start_again(one.name)
+                    self._supervision.start_process(one.name)
 
     @property
     def alive(self) -> bool:
@@ -140,13 +153,6 @@ class Stack:
         sockets_remove(self.home)
 
     def _supervise(self, log_level: str) -> Supervision:
-        redis_configuration = redis_configure(self.home)
-        processes = services(
-            host=self.host,
-            port=self.port,
-            redis_configuration=redis_configuration,
-            grace_seconds=settings.JOBS_GRACE_SECONDS,
-        )
         environment = os.environ | {
             VARIABLE: str(self.home),
             "MEDS3_HOME": str(self.home),
@@ -156,7 +162,7 @@ class Stack:
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONUNBUFFERED": "1",
         }
-        return Supervision(processes, run=self._run, logs=self.home / "logs", environment=environment)
+        return Supervision(self._services, run=self._run, logs=self.home / "logs", environment=environment)
 
 
 def _host_check(host: str) -> None:

@@ -1,4 +1,4 @@
-"""supervisord, which keeps the processes of the embedded stack alive: its generated configuration, and talking to it."""
+"""supervisord, which keeps the processes of the embedded stack alive: its configuration, and talking to it."""
 
 import os
 import shlex
@@ -72,6 +72,7 @@ def _program(process: Service, logs: Path) -> list[str]:
         f"command = {_plain(shlex.join(command))}",
         *([f"environment = {given}"] if given else []),
         f"priority = {process.order}",
+        f"autostart = {str(not process.late).lower()}",
         "autorestart = true",
         f"startsecs = {process.start_seconds}",
         f"startretries = {START_TRIES}",
@@ -139,8 +140,8 @@ class Supervision:
         finally:
             transport.close()
 
-    def start_again(self, name: str) -> None:
-        """Try a process once more that did not start."""
+    def start_process(self, name: str) -> None:
+        """Start one that waits for it, or was given up."""
         with self._rpc() as supervisor, suppress(OSError, xmlrpc.client.Error):
             supervisor.startProcess(self._full_names.get(name, name), False)
 

@@ -114,6 +114,7 @@ def _wait_until_ready(stack: Stack, display: StackDisplay, wish: Wish) -> bool:
                 display.say(f"{name} does not start. It said:\n{stack.log_tail(name)}", style="red")
             return False
         if standings and stack.ready():
+            stack.start_late()
             return True
         display.show(standings, [])
         wish.stop.wait(0.2)
