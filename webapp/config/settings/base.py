@@ -294,6 +294,11 @@ CHANNEL_LAYERS = {
 LIVE_CHECK_SECONDS = env.float("MEDS3_LIVE_CHECK", default=10.0)
 """How often an open page's socket asks whether it may still be there, and compares with the database."""
 
+# --- what leaves this instance -------------------------------------------------------------------------------------
+
+OUTBOUND_ALLOW: list[str] = env.list("MEDS3_OUTBOUND_ALLOW", default=[])
+"""Hosts that webhooks and remote engines may reach, and private networks they may lie in (webapp.outgoing.rules)."""
+
 # --- logs ----------------------------------------------------------------------------------------------------------
 
 # Lines of `django.server` and access logs would hold query strings; request lines come from django_structlog, which
