@@ -9,6 +9,7 @@ TABLER=1.6.1
 ICONS=3.51.0
 HTMX=2.0.11
 ALPINE=3.17.4
+UPLOT=1.6.32
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 vendor=$root/webapp/static/vendor
@@ -35,9 +36,10 @@ tabler=$(fetch @tabler/core $TABLER)
 icons=$(fetch @tabler/icons $ICONS)
 htmx=$(fetch htmx.org $HTMX)
 alpine=$(fetch @alpinejs/csp $ALPINE)
+uplot=$(fetch uplot $UPLOT)
 
-rm -rf "$vendor"/tabler-core-* "$vendor"/tabler-icons-* "$vendor"/htmx.org-* "$vendor"/alpinejs-csp-*
-mkdir -p "$vendor"/{tabler-core-$TABLER,tabler-icons-$ICONS,htmx.org-$HTMX,alpinejs-csp-$ALPINE}
+rm -rf "$vendor"/tabler-core-* "$vendor"/tabler-icons-* "$vendor"/htmx.org-* "$vendor"/alpinejs-csp-* "$vendor"/uplot-*
+mkdir -p "$vendor"/{tabler-core-$TABLER,tabler-icons-$ICONS,htmx.org-$HTMX,alpinejs-csp-$ALPINE,uplot-$UPLOT}
 
 put "$tabler/dist/css/tabler.min.css" "$vendor/tabler-core-$TABLER/tabler.min.css"
 put "$tabler/dist/js/tabler.min.js" "$vendor/tabler-core-$TABLER/tabler.min.js"
@@ -65,6 +67,10 @@ put "$alpine/dist/cdn.min.js" "$vendor/alpinejs-csp-$ALPINE/alpine.min.js"
 mit 'Copyright 2019-2026 Caleb Porzio and contributors
 Contains @vue/reactivity, Copyright 2018-present Yuxi (Evan) You and Vue contributors' \
   >"$vendor/alpinejs-csp-$ALPINE/LICENSE"
+
+put "$uplot/dist/uPlot.iife.min.js" "$vendor/uplot-$UPLOT/uplot.min.js"
+put "$uplot/dist/uPlot.min.css" "$vendor/uplot-$UPLOT/uplot.min.css"
+cp "$uplot/LICENSE" "$vendor/uplot-$UPLOT/LICENSE"
 
 cd "$vendor"
 find . -mindepth 2 -type f | LC_ALL=C sort | sed 's,^\./,,' | xargs sha256sum >CHECKSUMS.sha256

@@ -10,6 +10,8 @@ FILES: Mapping[str, str] = {
     "tabler.js": "vendor/tabler-core-1.6.1/tabler.min.js",
     "htmx.js": "vendor/htmx.org-2.0.11/htmx.min.js",
     "alpine.js": "vendor/alpinejs-csp-3.17.4/alpine.min.js",
+    "uplot.js": "vendor/uplot-1.6.32/uplot.min.js",
+    "uplot.css": "vendor/uplot-1.6.32/uplot.min.css",
     "icons.svg": "vendor/tabler-icons-3.51.0/sprite.svg",
 }
 """Short name, as in `{% vendor "htmx.js" %}`, to the path of the static file."""

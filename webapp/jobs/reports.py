@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from webapp.jobs.live.hints import hint_on_commit, job_group
 from webapp.jobs.models import Checkpoint, Job, JobStage, MetricChunk, State
 from webapp.jobs.transitions import event_append, in_seconds, live_rows, refuse_stale
 
@@ -108,6 +109,7 @@ def metrics_append(*, job_id: UUID, attempt: int, name: str, steps: Sequence[int
             )
             for at in range(0, len(steps), METRIC_POINTS)
         )
+        hint_on_commit(groups=[job_group(job_id)], job_id=job_id, seq=0)  # no event: open pages fetch the new points
 
 
 def checkpoint_record(

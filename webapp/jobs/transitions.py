@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from meds3core.errors import AppError, UserError
+from webapp.jobs.live.hints import OPERATIONS, hint_on_commit, job_group, person_group, team_group
 from webapp.jobs.models import Job, JobEvent, State
 
 LIVE = frozenset({State.RUNNING, State.PAUSING, State.CANCELLING})
@@ -70,6 +71,8 @@ def job_move(
         rows = rows.filter(attempt=attempt)
     if to not in LIVE:
         columns |= {"worker": None, "lease_expires": None}
+    if to in (State.SUCCEEDED, State.FAILED):
+        columns |= {"notice_due": True}
     with transaction.atomic():
         if not rows.update(state=to, **columns):
             return False
@@ -82,7 +85,8 @@ def event_append(
 ) -> int:
     """One event with the next `seq`. With `attempt`: raises `StaleAttempt` unless that attempt is the live one.
 
-    The counter's row stays locked until the transaction ends, so events are committed in the order of `seq`.
+    The counter's row stays locked until the transaction ends, so events are committed in the order of `seq`. Open pages
+    are told when it has committed.
     """
     key = Job._meta.pk.get_db_prep_value(job_id, connection)
     table = connection.ops.quote_name(Job._meta.db_table)
@@ -94,15 +98,23 @@ def event_append(
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(
-                f"UPDATE {table} SET next_seq = next_seq + 1 WHERE id = %s{fence} RETURNING next_seq, attempt", values
+                f"UPDATE {table} SET next_seq = next_seq + 1 WHERE id = %s{fence}"
+                " RETURNING next_seq, attempt, team_id, created_by_id",
+                values,
             )
             rows = cursor.fetchall()
         if not rows:
             raise StaleAttempt(f"attempt {attempt} of job {job_id} is over")
-        seq, present = rows[0][0] - 1, rows[0][1]
+        seq, present, team_id, person_id = rows[0][0] - 1, rows[0][1], rows[0][2], rows[0][3]
         JobEvent.objects.create(
             job_id=job_id, seq=seq, at=Now(), attempt=present, kind=kind, text=text[:500], data=dict(data or {})
         )
+        groups = [job_group(job_id), team_group(UUID(str(team_id)))]
+        if kind == "state":
+            groups.append(OPERATIONS)
+            if person_id and (data or {}).get("state") in ENDED:
+                groups.append(person_group(UUID(str(person_id))))
+        hint_on_commit(groups=groups, job_id=job_id, seq=int(seq))
     return int(seq)
 
 
