@@ -1,6 +1,6 @@
 """Reads of datasets, versions and questions. Views and API get them from here and nowhere else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -191,6 +191,15 @@ def questions_of(*, version_id: UUID, limit: int | None = None) -> Iterator[Ques
     rows = QuestionRow.objects.filter(version=version_id).order_by("position").values_list("record", flat=True)
     for record in rows[:limit].iterator(chunk_size=500):
         yield Question.model_validate(record)
+
+
+def rows_by_content(*, version_id: UUID, hashes: Sequence[str]) -> dict[str, int]:
+    """Row of each of these contents (`Question.content_hash`) that the version has."""
+    found: dict[str, int] = {}
+    for start in range(0, len(hashes), 500):
+        some = QuestionRow.objects.filter(version=version_id, content_hash__in=hashes[start : start + 500])
+        found.update(some.values_list("content_hash", "pk"))
+    return found
 
 
 def duplicates_of(*, version: DatasetVersion, size: int = 50) -> list[list[QuestionRow]]:

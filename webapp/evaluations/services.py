@@ -13,7 +13,7 @@ from meds3core.evaluation.record import FIGURES, ROWS, QuestionRow, StoredEvalua
 from webapp.accounts.actors import Actor
 from webapp.accounts.audit import audit_write
 from webapp.common.files import Store, folder_of
-from webapp.datasets.models import QuestionRow as StoredQuestion
+from webapp.datasets.selectors import rows_by_content
 from webapp.evaluations.models import Evaluation, QuestionResult, StrategyResult
 from webapp.jobs.models import Job
 from webapp.jobs.transitions import live_rows, refuse_stale
@@ -140,8 +140,7 @@ def _rows_store(evaluation: Evaluation, stored: StoredEvaluation) -> None:
         hashes = [row.question.content_hash for row in rows]
         known: dict[str, int] = {}
         if evaluation.benchmark_id is not None:
-            benchmark = StoredQuestion.objects.filter(version=evaluation.benchmark_id, content_hash__in=hashes)
-            known = dict(benchmark.values_list("content_hash", "pk"))
+            known = rows_by_content(version_id=evaluation.benchmark_id, hashes=hashes)
         QuestionResult.objects.bulk_create(
             QuestionResult(
                 evaluation=evaluation,

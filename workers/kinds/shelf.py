@@ -8,7 +8,6 @@ from pathlib import Path
 from uuid import UUID
 
 from django.db import connection
-from webapp.trees.services import tree_store
 
 from meds3core.cli.evolution_progress import brief
 from meds3core.cli.progress import duration
@@ -20,11 +19,13 @@ from meds3core.evolution.store import finished_folder
 from meds3core.progress import ProgressEvent
 from meds3core.search.run import TREES
 from meds3core.training.events import TrainingStep, data_of
+from webapp.datasets.selectors import rows_by_content
 from webapp.evaluations.services import evaluation_store
 from webapp.jobs import reports
 from webapp.jobs.models import State
 from webapp.registry.models import ModelKind
 from webapp.registry.services import model_register
+from webapp.trees.services import tree_store
 from workers import inputs
 from workers.context import JobContext
 from workers.reporter import Reporter
@@ -183,8 +184,18 @@ class Shelf:
     def _put_trees(self, name: str, file: Path) -> None:
         searches = [one for one in self._planned[name].stage.parents() if self._kind(one) == "search"]
         policy = self._models[self._parent(self._planned[searches[0]], "policy")]
+        version = inputs.registered(self._spec.questions).id
+        asked = [tree.question.content_hash for tree in read_trees(file)]
+        rows = rows_by_content(version_id=version, hashes=asked)
         for position, tree in enumerate(read_trees(file)):
-            tree_store(**self._who, position=position, tree=tree, policy=policy, stage=name)
+            tree_store(
+                **self._who,
+                position=position,
+                tree=tree,
+                question_row_id=rows.get(tree.question.content_hash),
+                policy_id=policy,
+                stage=name,
+            )
 
     def _scorer(self, entry: PlannedStage) -> UUID | None:
         """The reward model whose scores an evaluation read."""
