@@ -21,15 +21,15 @@ PATIENCE = float(os.environ.get("MEDS3_TEST_PATIENCE", "120"))
 """Seconds after which a test gives up waiting; raise it where the machine is busy."""
 
 
-def wait_for(condition: Callable[[], object], what: str) -> object:
+def wait_for(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> object:
     """Until the condition holds; its value."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         found = condition()
         if found:
             return found
         time.sleep(0.2)
-    raise AssertionError(f"waited {PATIENCE:.0f} s for {what}")
+    raise AssertionError(f"waited {patience:.0f} s for {what}")
 
 
 def database_url() -> str:
