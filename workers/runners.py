@@ -7,6 +7,8 @@ from workers.context import Runner
 
 RUNNERS: Mapping[str, str] = {
     "search": "workers.kinds.search.run",
+    "tree-scoring": "workers.kinds.tree_scoring.run",
+    "labels": "workers.kinds.labels.run",
     "pass-rates": "workers.kinds.pass_rates.run",
     "sft": "workers.kinds.training.run",
     "dpo": "workers.kinds.training.run",
@@ -19,6 +21,7 @@ RUNNERS: Mapping[str, str] = {
     "curriculum": "workers.kinds.curriculum.run",
     "dataset-check": "workers.kinds.dataset_check.run",
     "model-import": "workers.kinds.model_import.run",
+    "backup": "workers.kinds.backup.run",
     "self-check": "workers.kinds.self_check.run",
 }
 

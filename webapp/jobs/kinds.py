@@ -34,8 +34,8 @@ KINDS: Mapping[str, Kind] = {
     "import": Kind("Import", Queue.CPU),
     "pass-rates": Kind("Curriculum pass rates", Queue.GPU, offered=True),
     "search": Kind("Search", Queue.GPU, offered=True, standing="webapp.trees.selectors.search_standing"),
-    "tree-scoring": Kind("Scoring of trees", Queue.GPU),
-    "labels": Kind("Label build", Queue.CPU),
+    "tree-scoring": Kind("Scoring of trees", Queue.GPU, offered=True),
+    "labels": Kind("Label build", Queue.CPU, offered=True),
     "sft": Kind("Fine-tuning", Queue.GPU, offered=True),
     "dpo": Kind("Preference training", Queue.GPU, offered=True),
     "prm": Kind("Process reward model", Queue.GPU, offered=True),
@@ -48,6 +48,6 @@ KINDS: Mapping[str, Kind] = {
     "export": Kind("Export", Queue.CPU, offered=True),
     "curriculum": Kind("Curriculum", Queue.CPU, offered=True),
     "dataset-check": Kind("Check of a dataset", Queue.CPU, offered=True),
-    "backup": Kind("Backup", Queue.CPU, operators_only=True),
+    "backup": Kind("Backup", Queue.CPU, operators_only=True, offered=True),
     "self-check": Kind("Self-check", Queue.CPU, operators_only=True, offered=True),
 }

@@ -68,6 +68,36 @@ def demo(arguments: Sequence[str]) -> None:
     _call(command, "meds3 demo", arguments)
 
 
+def backup(arguments: Sequence[str]) -> None:
+    """`meds3 backup`."""
+
+    def command(
+        to: Annotated[Path | None, typer.Option(help="The archive's name; else a new one in MEDS3_BACKUPS.")] = None,
+        files: Annotated[bool, typer.Option(help="Whether stored files go along with the database.")] = True,
+    ) -> None:
+        """Write database, secrets and files into one archive, while everything goes on. Keep it as a secret."""
+        _ready()
+        from workers.backups.write import backup_write
+
+        path, contents = backup_write(target=to, with_files=files)
+        typer.echo(f"{path}: {len(contents.members)} files, {path.stat().st_size / 2**20:,.1f} MiB")
+
+    _call(command, "meds3 backup", arguments)
+
+
+def restore(arguments: Sequence[str]) -> None:
+    """`meds3 restore`."""
+
+    def command(archive: Annotated[Path, typer.Argument(help="Made by `meds3 backup`.")]) -> None:
+        """Put an archive in the place of what this instance has. Everything must be stopped; what was there is kept."""
+        _ready()
+        from workers.backups.restore import backup_restore
+
+        backup_restore(archive=archive, say=typer.echo)
+
+    _call(command, "meds3 restore", arguments)
+
+
 def _ready() -> str:
     """Django, with this terminal for a person; gives the level of the stack's own logs."""
     level = os.environ.get("MEDS3_LOG_LEVEL", "INFO")
