@@ -6,6 +6,8 @@ from importlib import import_module
 from workers.context import Runner
 
 RUNNERS: Mapping[str, str] = {
+    "preview": "workers.kinds.preview.run",
+    "import": "workers.kinds.import_file.run",
     "search": "workers.kinds.search.run",
     "tree-scoring": "workers.kinds.tree_scoring.run",
     "labels": "workers.kinds.labels.run",

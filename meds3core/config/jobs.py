@@ -21,6 +21,7 @@ from meds3core.config.training import DpoConfig, GrpoConfig, OrmConfig, PrmConfi
 from meds3core.data.curriculum import CurriculumSettings
 from meds3core.data.overlap import OverlapSettings
 from meds3core.data.records import ColumnMapping
+from meds3core.types.labels import LabelKind
 from meds3core.types.record import Record
 
 RegisteredKind = Literal["upload", "dataset", "model", "endpoint", "trees", "labels", "evaluation"]
@@ -131,15 +132,20 @@ class LabelsSpec(_Spec):
     """Stored trees become a training set: whichever of the three has settings."""
 
     kind: Literal["labels"] = "labels"
+    name: str = Field(default="", max_length=200, description="Of the label set; empty: the job's title")
     trees: tuple[Reference, ...] = Field(min_length=1, max_length=64)
     sft: SftLabelConfig | None = None
     pairs: PairLabelConfig | None = None
     steps: StepLabelConfig | None = None
+    judge: Literal["clinic"] | None = Field(default=None, description="Who judges steps, for label consensus or human")
 
     @model_validator(mode="after")
     def _builds_one(self) -> Self:
         if sum(part is not None for part in (self.sft, self.pairs, self.steps)) != 1:
             raise ValueError("give the settings of exactly one of sft, pairs and steps")
+        asks = self.steps is not None and self.steps.label in (LabelKind.CONSENSUS, LabelKind.HUMAN)
+        if asks != (self.judge is not None):
+            raise ValueError("labels 'consensus' and 'human' name a judge, and only they do")
         return self
 
 

@@ -30,8 +30,8 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "preview": Kind("Preview of a file", Queue.CPU, max_failures=2, listed=False),
-    "import": Kind("Import", Queue.CPU),
+    "preview": Kind("Preview of a file", Queue.CPU, max_failures=2, offered=True, listed=False),
+    "import": Kind("Import", Queue.CPU, offered=True),
     "pass-rates": Kind("Curriculum pass rates", Queue.GPU, offered=True),
     "search": Kind("Search", Queue.GPU, offered=True, standing="webapp.trees.selectors.search_standing"),
     "tree-scoring": Kind("Scoring of trees", Queue.GPU, offered=True),

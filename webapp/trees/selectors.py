@@ -219,3 +219,28 @@ def scored_by(*, job_id: UUID) -> list[dict[str, Any]]:
 def searches_unfinished(*, team: Team) -> int:
     """How many of a team's searches are not over."""
     return searches_of(team=team).exclude(state__in=[State.SUCCEEDED, State.FAILED, State.CANCELLED]).count()
+
+
+# --- what workers read ---------------------------------------------------------------------------------------------
+
+
+def trees_count(*, job_id: UUID) -> int:
+    """How many trees a job made."""
+    return Tree.objects.filter(job=job_id).count()
+
+
+def trees_unscored(*, job_id: UUID, model_id: UUID) -> list[UUID]:
+    """The trees of a job that this reward model has not scored, in the order of stage and question."""
+    scored = TreeScore.objects.filter(model=model_id, tree__job=job_id).values("tree")
+    rows = Tree.objects.filter(job=job_id).exclude(pk__in=scored).order_by("stage", "position")
+    return list(rows.values_list("pk", flat=True))
+
+
+def trees_too_long(*, job_id: UUID, model_id: UUID) -> int:
+    """How many trees do not fit this reward model."""
+    return TreeScore.objects.filter(tree__job=job_id, model=model_id, scores=[]).count()
+
+
+def arena_of(*, tree_id: UUID) -> bytes:
+    """A tree's compressed arena."""
+    return bytes(Tree.objects.values_list("arena", flat=True).get(pk=tree_id))
