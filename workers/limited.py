@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +98,33 @@ def run_limited(module: str, *, given: str, limits: Limits, log: int | None = No
             code = child.wait()
         written.seek(0)
         return Outcome(code, written.read().decode(errors="replace"), late or code == -signal.SIGXCPU)
+
+
+@contextmanager
+def limited_process(module: str, *, given: str, limits: Limits) -> Iterator["subprocess.Popen[bytes]"]:
+    """`python -m module` as in `run_limited`, for who reads its output while it runs; it is ended with the block.
+
+    Only the processor's time is limited: how long it waits to be read from is the reader's affair.
+    """
+    with tempfile.TemporaryFile() as to_read:
+        to_read.write(given.encode())
+        to_read.seek(0)
+        child = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=to_read,
+            stdout=subprocess.PIPE,
+            cwd="/",
+            env=_environment("/nonexistent"),
+            preexec_fn=_confiner(limits),
+        )
+    try:
+        yield child
+    finally:
+        if child.poll() is None:
+            child.kill()
+        child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
 
 
 def _environment(home: str) -> dict[str, str]:

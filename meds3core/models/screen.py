@@ -39,8 +39,10 @@ KNOWN: Mapping[str, int] = {
 }
 """The files of a model and how large each may be; weights may be as large as the import allows."""
 
+FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+"""Of a folder that may be picked by its name."""
+
 _WEIGHTS = re.compile(r"(model|adapter_model|model-\d{5}-of-\d{5})\.safetensors")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".npy", ".npz", ".h5", ".msgpack", ".joblib")
 _CODE = (".py", ".pyc", ".so", ".sh", ".ipynb", ".dll")
 _PACKED = (".tar", ".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".zst", ".rar")
@@ -131,7 +133,7 @@ def name_allowed(name: str, size: int = 0) -> bool:
         if size > KNOWN[name]:
             raise ModelRefused(f"{name}: {size:,} bytes; such a file has {KNOWN[name]:,} at most.")
         return True
-    if _OF_NO_USE.fullmatch(name) and _NAME.fullmatch(name.lstrip(".") or "x"):
+    if _OF_NO_USE.fullmatch(name) and FOLDER_NAME.fullmatch(name.lstrip(".") or "x"):
         return False
     raise ModelRefused(f"{_shown(name)}: no file of a model by its name. Leave it out. Known are {', '.join(KNOWN)}.")
 
@@ -165,6 +167,9 @@ def screen_content(folder: Path) -> None:
         elif name.endswith((".txt", ".md", ".jinja", ".jsonl")):
             _read_text(folder / name)
     tensors = {name: screen_weights(folder / name) for name in names if name.endswith(".safetensors")}
+    if "config.json" in names and "adapter_model.safetensors" not in names:
+        items = sum((folder / name).stat().st_size for name in tensors)
+        _screen_sizes(_read_json(folder / "config.json"), sum(map(len, tensors.values())), items)
     if "adapter_config.json" in names:
         _screen_adapter(_read_json(folder / "adapter_config.json"))
     if "model.safetensors.index.json" in names:
@@ -221,6 +226,26 @@ def _span(name: str, tensor: str, entry: Any) -> tuple[int, int]:
     if end - begin != math.prod(shape) * bits // 8:
         raise ModelRefused(f"{name}: a tensor's offsets do not fit its shape.")
     return begin, end
+
+
+def _screen_sizes(config: dict[str, Any], tensors: int, most_items: int) -> None:
+    """A configuration that would build far more than the weights hold would take the machine's memory and hours."""
+    inner = config.get("text_config")
+    sizes = {**config, **(inner if isinstance(inner, dict) else {})}
+
+    def size(name: str) -> int:
+        value = sizes.get(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+    for name in ("num_hidden_layers", "num_experts", "num_local_experts", "n_routed_experts"):
+        if size(name) > tensors:
+            raise ModelRefused(f"config.json: {name} is {size(name):,}, but the weights hold {tensors:,} tensors.")
+    for name in ("vocab_size", "intermediate_size", "hidden_size"):
+        if size(name) > most_items:
+            raise ModelRefused(f"config.json: {name} is {size(name):,}, more than the weights hold in all.")
+    for name in ("vocab_size", "intermediate_size"):
+        if size(name) * size("hidden_size") > most_items:
+            raise ModelRefused(f"config.json: {name} × hidden_size is more than the weights hold in all.")
 
 
 def _screen_index(index: dict[str, Any], tensors: Mapping[str, frozenset[str]]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from django.core.management import call_command
 
 from meds3core.errors import PolicyError
 from meds3core.sandbox.bundled import policy_folder
@@ -13,6 +14,7 @@ from webapp.accounts.actors import SYSTEM, Actor
 from webapp.accounts.rules import Role
 from webapp.accounts.services import system_team
 from webapp.common.files import Store, folder_of
+from webapp.datasets.models import DatasetVersion
 from webapp.evaluations.models import Evaluation
 from webapp.jobs.claims import job_claim, job_fail, worker_register
 from webapp.jobs.models import Job, JobInput, State
@@ -201,3 +203,11 @@ def test_deletion_says_what_depends_on_a_model(world, trained, django_capture_on
     assert not ModelVersion.objects.exists() and left(folder_of(Store.MODELS, base.pk).parent) == []
     with pytest.raises(RegistryError, match="comes with the product"):
         model_delete(actor=SYSTEM, model=bundled_ensure())
+
+
+def test_the_bundled_command_puts_model_and_benchmark_in_place(world, capsys):
+    call_command("bundled")
+    call_command("bundled")
+    assert "clinic-base v1 and Clinic, held out v1 are in place" in capsys.readouterr().out
+    version = DatasetVersion.objects.get(dataset__team=system_team())
+    assert (version.ready, version.questions) == (True, 200)

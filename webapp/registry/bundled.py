@@ -1,6 +1,7 @@
 """What comes with the product, in the team that everybody reads: the clinic's base policy, and its held-out questions.
 
-`bundled_ensure` runs after every migration and at every start. It does nothing where everything is in place.
+`manage.py bundled` runs both functions after every migration and at every start. They do nothing where everything is in
+place.
 """
 
 from pathlib import Path
@@ -9,16 +10,34 @@ from django.db import IntegrityError, transaction
 
 from meds3core.models.describe import card_of, describe_model
 from meds3core.sandbox.bundled import policy_folder
+from meds3core.sandbox.questions import generate
 from webapp.accounts.actors import SYSTEM
 from webapp.accounts.audit import audit_write
 from webapp.accounts.services import system_team
+from webapp.datasets.models import DatasetVersion
+from webapp.datasets.services import dataset_from_questions
 from webapp.registry.models import ModelKind, ModelVersion
 from webapp.registry.storing import Stored, folder_digest, folder_take_over, is_whole
+
+BENCHMARK = "Clinic, held out"
+QUESTIONS = 200
 
 
 def bundled_ensure() -> ModelVersion:
     """The bundled policy as the system team's model, its files in place. Another content gets the next number."""
     return bundled_model_ensure(policy_folder())
+
+
+def bundled_benchmark_ensure() -> DatasetVersion:
+    """Questions of the clinic that nothing was trained on, as the system team's dataset."""
+    return dataset_from_questions(
+        actor=SYSTEM,
+        team=system_team(),
+        name=BENCHMARK,
+        questions=generate("test", QUESTIONS),
+        description="Exercises of the synthetic clinic that the bundled policy was not trained on.",
+        source_name="clinic",
+    )
 
 
 def bundled_model_ensure(folder: Path) -> ModelVersion:

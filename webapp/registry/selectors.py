@@ -29,6 +29,12 @@ def endpoint_usable(team: Team, endpoint_id: UUID) -> bool:
     return Endpoint.objects.filter(pk=endpoint_id, team=team).exists()
 
 
+def base_by_hash(*, team: Team, digest: str) -> ModelVersion | None:
+    """The whole model that a card knows by this digest: the team's newest, or the system team's."""
+    rows = ModelVersion.objects.filter(_theirs(team), ready=True, is_adapter=False, facts__hash=digest)
+    return rows.order_by("-id").first()
+
+
 def model_folder(*, model_id: UUID) -> Path:
     """Where the weights and the tokenizer of a model lie; of an adapter, the adapter's own files."""
     return folder_of(Store.MODELS, model_id)

@@ -10,6 +10,7 @@ from csp.constants import NONE, SELF
 
 from webapp.config.embedded import redis_url
 from webapp.config.identity import ldap_settings, provider_origins, social_providers
+from webapp.config.import_roots import import_roots
 from webapp.config.secret_files import kept_secret
 
 env = environ.Env()
@@ -80,6 +81,7 @@ INSTALLED_APPS = [
     "webapp.registry",
     "webapp.trees",
     "webapp.evaluations",
+    "webapp.webhooks",
 ]
 
 MIDDLEWARE = [
@@ -250,6 +252,17 @@ EMAIL_CONFIG = env.email_url("MEDS3_MAIL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
 HAS_MAIL = bool(env.str("MEDS3_MAIL", default=""))
 """Whether mail leaves this instance. Without it, invitations and resets are links to copy."""
+
+# --- models from elsewhere -----------------------------------------------------------------------------------------
+
+IMPORT_ROOTS = import_roots(env.list("MEDS3_IMPORT_ROOTS", default=[]))
+"""Folders from which members who may change models can pick one by its name: `name=/folder,…`. None by default."""
+IMPORT_BYTES = env.int("MEDS3_IMPORT_BYTES", default=200 << 30)
+"""Of one model that comes in."""
+HUB_ALLOW: list[str] = env.list("MEDS3_HUB_ALLOW", default=[])
+"""Names of models that may be fetched from the hub, as patterns: `Qwen/*`, `*`. None by default: nothing is asked."""
+HUB_URL = env.str("MEDS3_HUB_URL", default="https://huggingface.co").rstrip("/")
+"""The hub, or a mirror of it inside the network."""
 
 # --- jobs ----------------------------------------------------------------------------------------------------------
 
