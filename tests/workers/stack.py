@@ -15,6 +15,7 @@ from django.db import connection
 
 from tests.redis_server import RedisServer, redis_server
 from webapp.jobs.models import Job, State, Worker
+from webapp.jobs.reports import job_folder
 from workers.processes import orphans_kill, processes_of
 
 PATIENCE = float(os.environ.get("MEDS3_TEST_PATIENCE", "120"))
@@ -138,6 +139,12 @@ def job_processes(name: str) -> list[int]:
     """Those of the jobs of the worker of this name."""
     worker = Worker.objects.filter(name=name).first()
     return processes_of(worker.pk) if worker else []
+
+
+def job_log(job: Job) -> str:
+    """The end of what the job's last attempt wrote."""
+    logs = sorted(job_folder(job.pk).glob("*/log"), key=lambda path: int(path.parent.name))
+    return logs[-1].read_text()[-4000:] if logs else ""
 
 
 def state_of(job: Job) -> State:

@@ -11,7 +11,7 @@ from tests.core.evolution.small import small_config
 from tests.core.training.rewards import make_trajectories
 from tests.core.training.tiny import make_examples
 from tests.workers.people import operator, team
-from tests.workers.stack import PATIENCE, running_stack, state_of, wait_for
+from tests.workers.stack import PATIENCE, job_log, running_stack, state_of, wait_for
 from webapp.common.files import Store, folder_of
 from webapp.datasets.models import DatasetVersion, QuestionRow
 from webapp.datasets.services import dataset_from_questions
@@ -69,7 +69,7 @@ def ended(job):
     wait_for(lambda: state_of(job) in ENDED, f"the end of {job}", patience=4 * PATIENCE)
     found = Job.objects.get(pk=job.pk)
     told = [event.text for event in selectors.events_after(job=found, seq=0) if event.text]
-    assert found.state == State.SUCCEEDED, (found.error_message, told)
+    assert found.state == State.SUCCEEDED, f"{found.error_message}\n{told}\n{job_log(found)}"
     return found
 
 

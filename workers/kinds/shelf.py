@@ -232,7 +232,8 @@ class StageSink:
             self._part[name] = 1.0
         elif name and event.done is not None and event.total:
             self._part[name] = max(self._part.get(name, 0.0), event.done / event.total)
-        if step := data_of(event, TrainingStep):
+        own = {key: value for key, value in event.data.items() if key != "stage"}
+        if step := data_of(event.model_copy(update={"data": own}), TrainingStep):
             values = {f"{name}: loss": step.loss} | {f"{name}: {key}": value for key, value in step.metrics.items()}
             self._reporter.emit(ProgressEvent(kind="metrics", data={"step": event.done or 0, "values": values}))
         self._reporter.emit(ProgressEvent(kind="progress", done=self._percent(), total=100, data={"unit": "%"}))
