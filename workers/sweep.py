@@ -1,5 +1,5 @@
 """Looks after what nobody else does: `python -m workers.sweep`. Takes back jobs whose worker is gone and rings queues
-whose message was lost. Any number may run; they do not get in each other's way.
+whose message was lost; sends what waits for webhooks. Any number may run; they do not get in each other's way.
 """
 
 import os
@@ -26,10 +26,12 @@ from webapp.jobs.dispatch import QueueUnreachable, doorbells_waiting, ring
 from webapp.jobs.kinds import Queue
 from webapp.jobs.selectors import eligible_jobs
 from webapp.jobs.shards import parent_settle, parents_open
+from webapp.webhooks.delivery import deliveries_expire
+from workers.deliver import deliver_until
 
 log = logging.getLogger("workers.sweep")
 
-CHORES: tuple[Callable[[], object], ...] = (deletions_go_on, exports_expire)
+CHORES: tuple[Callable[[], object], ...] = (deletions_go_on, deliveries_expire, exports_expire)
 """What else is done each time, for about a second each: rows of deleted things, files that have expired."""
 
 
@@ -70,10 +72,13 @@ def main() -> None:
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
+    sending = threading.Thread(target=deliver_until, args=(over,), name="deliver")
+    sending.start()
     while True:
         sweep()
         tidy()
         if over.wait(settings.JOBS_SWEEP_SECONDS):
+            sending.join()
             return
 
 

@@ -7,6 +7,9 @@ kind of object adds one line; a URL whose parameter is missing here fails the wa
 from collections.abc import Callable
 from typing import Any
 
+from django.test import override_settings
+
+from meds3core.sandbox.questions import generate
 from tests.web.people import person, token
 from webapp.accounts.actors import SYSTEM, Actor
 from webapp.accounts.links import invitation_create
@@ -14,10 +17,14 @@ from webapp.accounts.models import ApiToken, Membership, Team
 from webapp.accounts.rules import Role
 from webapp.accounts.selectors import user_by_name
 from webapp.accounts.services import membership_set
-from webapp.uploads.models import UploadFile
-from webapp.uploads.services import AnnouncedFile, upload_create
+from webapp.datasets.models import DatasetVersion
+from webapp.datasets.services import dataset_from_questions
 from webapp.jobs.claims import worker_register
 from webapp.jobs.services import job_submit
+from webapp.uploads.models import UploadFile
+from webapp.uploads.services import AnnouncedFile, upload_create
+from webapp.webhooks.models import Event, Webhook
+from webapp.webhooks.services import webhook_create, webhook_try
 
 
 def _owner(team: Team):
@@ -56,7 +63,50 @@ def _upload_file(team: Team) -> Any:
     return UploadFile.objects.get(upload=_upload(team)).pk
 
 
+def _version(team: Team) -> Any:
+    made = dataset_from_questions(actor=SYSTEM, team=team, name="Of the walk", questions=generate("train", 3, seed=1))
+    return made.pk
+
+
+def _dataset(team: Team) -> Any:
+    return DatasetVersion.objects.get(pk=_version(team)).dataset_id
+
+
+def _export(team: Team) -> Any:
+    what = {"kind": "dataset", "id": str(_version(team))}
+    return job_submit(actor=SYSTEM, team=team, spec={"kind": "export", "what": what}).pk
+
+
+def _webhook(team: Team) -> Any:
+    name, url = f"walk {Webhook.objects.count()}", "https://hooks.ward.example/"
+    with override_settings(OUTBOUND_ALLOW=["hooks.ward.example"]):
+        return webhook_create(actor=SYSTEM, team=team, name=name, url=url, events=list(Event))[0].pk
+
+
+def _delivery(team: Team) -> Any:
+    return webhook_try(actor=SYSTEM, webhook=Webhook.objects.get(pk=_webhook(team))).pk
+
+
+def _search(team: Team) -> Any:
+    count = Job.objects.filter(team=team, kind="search").count()
+    return finished_search(SYSTEM, team, name=f"Searched {count}").pk
+
+
+def _tree(team: Team) -> Any:
+    return Tree.objects.filter(job=_search(team)).earliest("position").pk
+
+
+def _label_set(team: Team) -> Any:
+    search = Job.objects.get(pk=_search(team))
+    with TemporaryDirectory() as folder:
+        return built_labels(SYSTEM, team, search, Path(folder)).pk
+
+
 EXAMPLES: dict[str, Callable[[Team], Any]] = {
+    "search_id": _search,
+    "tree_id": _tree,
+    "label_set_id": _label_set,
+    "part": lambda team: "standing",
     "membership_id": _membership,
     "invitation_id": _invitation,
     "token_id": _token,
@@ -64,12 +114,20 @@ EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "file_id": _upload_file,
     "job_id": _job,
     "worker_id": _worker,
+    "dataset_id": _dataset,
+    "version_id": _version,
+    "position": lambda team: 0,
+    "export_id": _export,
     "slug": lambda team: team.slug,
+    "webhook_id": _webhook,
+    "delivery_id": _delivery,
     "attempt": lambda team: 1,
     "ask": lambda team: "pause",
 }
 
-BODIES: dict[str, Callable[[Team], Any]] = {}
+BODIES: dict[str, Callable[[Team], Any]] = {
+    "PATCH api/v1/teams/<team_slug>/webhooks/<uuid:webhook_id>": lambda team: {},
+}
 """Operations of the API that need a body to come as far as their object: by `METHOD route`, a body that fits."""
 
 OWN_ONLY = {"token_id"}

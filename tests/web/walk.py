@@ -30,7 +30,7 @@ class Place:
         path = self.route
         for name in self.parameters:
             start, end = _parameter(path, name)
-            path = path[:start] + self.converters[name].to_url(values[name]) + path[end:]
+            path = path[:start] + str(self.converters[name].to_url(values[name])) + path[end:]
         return "/" + path
 
 

@@ -25,6 +25,7 @@ from webapp.jobs.dispatch import QueueUnreachable
 from webapp.registry.api import router as registry
 from webapp.trees.api import router as trees
 from webapp.uploads.api import router as uploads
+from webapp.webhooks.api import router as webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -131,5 +132,5 @@ api = Api(
     description="Teams, datasets, searches, training runs, models and evaluations of one instance.",
     docs_decorator=operator_page(OperatorAction.API_DOCS, or_token=True),
 )
-for router in (accounts, jobs, operations, uploads, datasets, trees, registry, evaluations):
+for router in (accounts, jobs, operations, uploads, datasets, trees, registry, evaluations, webhooks):
     api.add_router("", router)

@@ -12,6 +12,7 @@ from webapp.jobs import urls as jobs
 from webapp.registry import urls as registry
 from webapp.trees import urls as trees
 from webapp.uploads import urls as uploads
+from webapp.webhooks import urls as webhooks
 
 urlpatterns = [
     path("", common.home, name="home"),
@@ -29,6 +30,7 @@ urlpatterns = [
     path("t/<slug:team_slug>/", include(trees.team)),
     path("t/<slug:team_slug>/", include(registry.team)),
     path("t/<slug:team_slug>/", include(evaluations.team)),
+    path("t/<slug:team_slug>/", include(webhooks.team)),
 ]
 
 handler400 = "webapp.common.errors.bad_request"

@@ -39,6 +39,8 @@ from webapp.datasets.statistics import (
 )
 from webapp.jobs.claims import Claim
 from webapp.jobs.transitions import StaleAttempt, live_rows, refuse_stale
+from webapp.webhooks.firing import webhooks_fire
+from webapp.webhooks.models import Event
 
 BATCH = 500
 """Rows of one write: a few dozen milliseconds."""
@@ -200,6 +202,7 @@ def version_finish(
             version=str(version.pk),
             questions=version.questions,
         )
+        webhooks_fire(team_id=version.team_id, event=Event.DATASET_READY, thing=version.pk)
     version.refresh_from_db()
     return version
 

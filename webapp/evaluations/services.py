@@ -17,6 +17,8 @@ from webapp.datasets.selectors import rows_by_content
 from webapp.evaluations.models import Evaluation, QuestionResult, StrategyResult
 from webapp.jobs.models import Job
 from webapp.jobs.transitions import live_rows, refuse_stale
+from webapp.webhooks.firing import webhooks_fire
+from webapp.webhooks.models import Event
 
 REPORT = "report.html"
 GREEDY = "greedy"
@@ -68,6 +70,7 @@ def evaluation_store(
         written = live_rows(job_id=job_id, attempt=attempt).update(attempt=attempt)
         refuse_stale(written=written, job_id=job_id, attempt=attempt)
         Evaluation.objects.filter(pk=evaluation.pk).update(ready=True)
+        webhooks_fire(team_id=job.team_id, event=Event.EVALUATION_READY, thing=evaluation.pk)
     evaluation.ready = True
     return evaluation
 

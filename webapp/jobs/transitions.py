@@ -17,6 +17,8 @@ from django.utils.formats import date_format
 from meds3core.errors import AppError, UserError
 from webapp.jobs.live.hints import OPERATIONS, hint_on_commit, job_group, person_group, team_group
 from webapp.jobs.models import Job, JobEvent, State
+from webapp.webhooks.firing import webhooks_fire
+from webapp.webhooks.models import Event
 
 LIVE = frozenset({State.RUNNING, State.PAUSING, State.CANCELLING})
 """A worker holds the job's lease."""
@@ -34,6 +36,15 @@ MOVES: Mapping[State, frozenset[State]] = {
     State.CANCELLED: frozenset({State.QUEUED}),
 }
 """What may follow each state."""
+
+
+CALLED: Mapping[State, Event] = {
+    State.SUCCEEDED: Event.JOB_SUCCEEDED,
+    State.FAILED: Event.JOB_FAILED,
+    State.CANCELLED: Event.JOB_CANCELLED,
+    State.PAUSED: Event.JOB_PAUSED,
+}
+"""What webhooks are told when a job comes to a state."""
 
 
 class JobError(UserError):
@@ -77,6 +88,9 @@ def job_move(
         if not rows.update(state=to, **columns):
             return False
         event_append(job_id=job_id, kind="state", text=text, data={"state": str(to), **(data or {})})
+        if to in CALLED:
+            for team_id in Job.objects.filter(pk=job_id, parent=None).values_list("team_id", flat=True):
+                webhooks_fire(team_id=team_id, event=CALLED[to], thing=job_id)
     return True
 
 

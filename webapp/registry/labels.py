@@ -21,6 +21,8 @@ from webapp.jobs.reports import attempt_hold
 from webapp.jobs.transitions import ENDED
 from webapp.registry.models import LabelSet
 from webapp.registry.storing import RegistryError
+from webapp.webhooks.firing import webhooks_fire
+from webapp.webhooks.models import Event
 
 SAMPLE = "sample.jsonl"
 SAMPLED = 20
@@ -50,6 +52,7 @@ def label_set_register(*, job_id: UUID, attempt: int, folder: Path, name: str) -
     with transaction.atomic():
         attempt_hold(job_id=job_id, attempt=attempt)
         LabelSet.objects.filter(pk=row.pk).update(ready=True, **_columns(card))
+        webhooks_fire(team_id=row.team_id, event=Event.LABELS_READY, thing=row.pk)
     row.refresh_from_db()
     return row
 

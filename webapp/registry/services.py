@@ -23,6 +23,8 @@ from webapp.registry.lineage import inputs_of
 from webapp.registry.models import ModelAlias, ModelKind, ModelVersion
 from webapp.registry.selectors import model_folder
 from webapp.registry.storing import RegistryError, folder_remove, folder_take_over
+from webapp.webhooks.firing import webhooks_fire
+from webapp.webhooks.models import Event
 
 __all__ = [
     "RegistryError",
@@ -109,6 +111,7 @@ def model_register(
                 kind=kind.value,
                 job=str(job.pk),
             )
+            webhooks_fire(team_id=job.team_id, event=Event.MODEL_READY, thing=model.pk)
     except BaseException:
         _unlist(model)
         raise
