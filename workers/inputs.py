@@ -21,6 +21,7 @@ from webapp.common.files import Store, folder_of
 from webapp.datasets.selectors import questions_of
 from webapp.registry.models import Endpoint, LabelSet, ModelKind, ModelVersion
 from webapp.trees.models import Tree as TreeRow
+from webapp.uploads.models import Upload, UploadFile
 
 _FETCHED = 64
 """Trees read from the database at once."""
@@ -61,6 +62,18 @@ def questions_file(
     if not write_questions(path, rows):
         raise InputGone("The dataset holds no question, or was deleted. Choose another one.")
     return path
+
+
+# --- uploads -------------------------------------------------------------------------------------------------------
+
+
+def upload_file(reference: Reference) -> UploadFile:
+    """The one file of an upload that is complete. It is opened by limited processes only (workers.reading)."""
+    upload_id = registered(reference, "upload").id
+    found = UploadFile.objects.filter(upload=upload_id, upload__state=Upload.State.COMPLETE).first()
+    if found is None:
+        raise InputGone("The upload was removed. Send the file again.")
+    return found
 
 
 # --- models --------------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """Reads question files of every known format: a streaming primitive, and a loader that refuses bad files whole."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from meds3core.data.formats import FileFormat, detect_format
 from meds3core.data.records import ColumnMapping, question_from
@@ -26,6 +28,14 @@ class LoadedQuestions(Record):
     bad_rows: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class NumberedQuestion:
+    """A question and the row that it stands in."""
+
+    row: int
+    question: Question
+
+
 def iterate_rows(
     path: Path, *, mapping: ColumnMapping | None = None, limits: ReadLimits | None = None
 ) -> Iterator[Question | RowError]:
@@ -34,20 +44,38 @@ def iterate_rows(
     Raises:
         QuestionFileError: the file as a whole cannot be read: missing, empty, of a foreign kind.
     """
+    for row in iterate_numbered(path, mapping=mapping, limits=limits):
+        yield row if isinstance(row, RowError) else row.question
+
+
+def iterate_numbered(
+    path: Path,
+    *,
+    mapping: ColumnMapping | None = None,
+    limits: ReadLimits | None = None,
+    stem: str = "",
+    opened: Callable[[BinaryIO], None] | None = None,
+) -> Iterator[NumberedQuestion | RowError]:
+    """As `iterate_rows`, with the row of each question.
+
+    `stem` stands for the file's name: the source and the beginning of the id of rows that have none. `opened` gets the
+    file of a text format, to see how far the reading is.
+    """
     limits = limits or ReadLimits()
+    stem = (stem or path.stem)[:200] or "row"
     seen = SeenRows()
-    for raw in iterate_raw(path, detect_format(path), limits):
+    for raw in iterate_raw(path, detect_format(path), limits, opened):
         if isinstance(raw, RowError):
             yield raw
             continue
         try:
-            question = question_from(raw.value, raw.row, path.stem[:200] or "row", mapping)
+            question = question_from(raw.value, raw.row, stem, mapping)
         except FieldError as error:
             yield RowError(row=raw.row, field=error.field, message=error.message)
             continue
         before = seen.first_row(question.id, raw.row)
         if before is None:
-            yield question
+            yield NumberedQuestion(raw.row, question)
         else:
             yield RowError(row=raw.row, field="id", message=f"the id of row {before} again")
 

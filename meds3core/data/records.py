@@ -20,6 +20,7 @@ _CONTEXT = re.compile(
     r"^\W{0,4}(?:context|contexts|abstract|passage|document|article|note|report|text ?2|premise|evidence|sentence)\s*:",
     re.IGNORECASE | re.MULTILINE,
 )
+_NUL = "\\u0000"
 _SOURCE_KEYS = ("source", "dataset", "original_dataset")
 _DOMAIN_KEYS = ("domain", "subject_name", "subject", "category", "type")
 
@@ -48,6 +49,13 @@ def question_from(record: object, row: int, stem: str, mapping: ColumnMapping | 
     Raises:
         FieldError: the first thing that is wrong with it.
     """
+    question = _question_from(record, row, stem, mapping)
+    if _NUL in question.model_dump_json() and _has_nul(question.model_dump()):
+        raise FieldError("", "holds a NUL character, which is no text")
+    return question
+
+
+def _question_from(record: object, row: int, stem: str, mapping: ColumnMapping | None) -> Question:
     if not isinstance(record, dict):
         raise FieldError("", f"expected an object, found {_kind(record)}")
     try:
@@ -75,6 +83,14 @@ _MEDMCQA = ColumnMapping(
     question="question", answer="cop", id="id", options=("opa", "opb", "opc", "opd"), answer_kind="choice",
     domain="subject_name",
 )  # fmt: skip
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(one) for one in value.values())
+    if isinstance(value, list | tuple):
+        return any(_has_nul(one) for one in value)
+    return isinstance(value, str) and "\0" in value
 
 
 def _without_content(message: str) -> str:

@@ -24,6 +24,8 @@ class ReadLimits(Record):
     """Longest single record."""
     document_bytes: int = 200_000_000
     """Longest JSON file that is one object around its records and therefore cannot be streamed."""
+    columns: int = 1000
+    """Most columns of a table, or fields of a record."""
 
 
 class FieldError(Exception):

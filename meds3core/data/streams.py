@@ -6,7 +6,7 @@ Knows formats, not questions.
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -29,23 +29,31 @@ class RawRecord:
     value: object
 
 
-def iterate_raw(path: Path, form: FileFormat, limits: ReadLimits) -> Iterator[RawRecord | RowError]:
+def iterate_raw(
+    path: Path, form: FileFormat, limits: ReadLimits, opened: Callable[[BinaryIO], None] | None = None
+) -> Iterator[RawRecord | RowError]:
     """The records of a file in order, with an error in the place of each that cannot be read.
+
+    `opened` gets the file of a text format when it is open.
 
     Raises:
         QuestionFileError: the file as a whole cannot be read.
     """
     try:
         if form == "parquet":
-            yield from _parquet(path)
+            yield from _parquet(path, limits)
             return
         with path.open("rb") as file:
-            if form == "jsonl":
-                yield from _lines(file, limits)
-            elif form == "csv":
-                yield from _csv(file, limits)
-            else:
-                yield from _json(file, path, limits)
+            if opened is not None:
+                opened(file)
+            if form == "csv":
+                yield from _csv(file, path, limits)
+                return
+            for raw in _lines(file, limits) if form == "jsonl" else _json(file, path, limits):
+                if isinstance(raw, RawRecord) and isinstance(raw.value, dict) and len(raw.value) > limits.columns:
+                    yield RowError(row=raw.row, field="", message=_too_many(len(raw.value), limits))
+                else:
+                    yield raw
     except OSError as error:
         raise QuestionFileError(f"{path}: cannot be read ({error.strerror or 'input/output error'})") from error
 
@@ -78,6 +86,10 @@ def _parsed(row: int, data: bytes, offset: int) -> RawRecord | RowError:
 def _too_long(row: int, limits: ReadLimits) -> RowError:
     size = limits.record_bytes / 1e6
     return RowError(row=row, field="", message=f"the record is longer than {size:g} MB")
+
+
+def _too_many(count: int, limits: ReadLimits) -> str:
+    return f"{count:,} columns; at most {limits.columns:,} can be read"
 
 
 def _bounded_lines(file: BinaryIO, limits: ReadLimits) -> Iterator[tuple[int, int, bytes | None]]:
@@ -219,7 +231,7 @@ def _elements(file: BinaryIO, offset: int, limits: ReadLimits) -> Iterator[RawRe
             return
 
 
-def _csv(file: BinaryIO, limits: ReadLimits) -> Iterator[RawRecord | RowError]:
+def _csv(file: BinaryIO, path: Path, limits: ReadLimits) -> Iterator[RawRecord | RowError]:
     """Records of a CSV file with a header; the delimiter is the most frequent of comma, tab and semicolon there."""
     csv.field_size_limit(max(csv.field_size_limit(), limits.record_bytes))
     long_lines: list[int] = []
@@ -242,6 +254,8 @@ def _csv(file: BinaryIO, limits: ReadLimits) -> Iterator[RawRecord | RowError]:
     except (csv.Error, StopIteration):
         yield RowError(row=1, field="", message="the header of the CSV file cannot be read")
         return
+    if len(header) > limits.columns:
+        raise QuestionFileError(f"{path}: {_too_many(len(header), limits)}")
     names = [name.strip() for name in header]
     reader = csv.reader(lines, delimiter=delimiter)
     row = 0
@@ -275,17 +289,23 @@ def _undecodable(text: str) -> bool:
     return any("\udc80" <= char <= "\udcff" for char in text)
 
 
-def _parquet(path: Path) -> Iterator[RawRecord | RowError]:
+def _parquet(path: Path, limits: ReadLimits) -> Iterator[RawRecord | RowError]:
     import pyarrow
     import pyarrow.parquet
 
     row = 0
     try:
         with pyarrow.parquet.ParquetFile(path, pre_buffer=False, memory_map=True) as file:
+            if len(file.schema_arrow.names) > limits.columns:
+                raise QuestionFileError(f"{path}: {_too_many(len(file.schema_arrow.names), limits)}")
             for batch in file.iter_batches(batch_size=128):
                 for record in batch.to_pylist():
                     row += 1
                     yield RawRecord(row, {name: value for name, value in record.items() if value is not None})
+    except MemoryError as error:
+        raise QuestionFileError(
+            f"{path}: it needs more memory than there is; write it in smaller row groups, or as JSONL"
+        ) from error
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError, UnicodeDecodeError) as error:
         if row:
             yield RowError(row=row + 1, field="", message="the Parquet file is damaged from here on")
