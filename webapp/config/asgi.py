@@ -1,4 +1,4 @@
-"""Where uvicorn comes in: HTTP to Django; sockets are added by the apps that have them."""
+"""Where uvicorn comes in: HTTP to Django, sockets to the map of webapp.config.sockets."""
 
 import os
 
@@ -6,8 +6,14 @@ from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings.local")
 
-_django = get_asgi_application()  # first: it loads the apps
+django_application = get_asgi_application()  # before what needs the apps to be loaded
 
-from webapp.common.bodies import BoundedBodies  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.sessions import CookieMiddleware
 
-application = BoundedBodies(_django)
+from webapp.common.sockets import OwnOrigin
+from webapp.config.sockets import urlpatterns
+
+application = ProtocolTypeRouter(
+    {"http": django_application, "websocket": OwnOrigin(CookieMiddleware(URLRouter(urlpatterns)))}
+)

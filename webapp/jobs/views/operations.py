@@ -4,7 +4,6 @@ A team's job is shown here by id, kind, team and cause; the instance's own jobs 
 """
 
 import uuid
-from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -17,8 +16,8 @@ from webapp.common.access import actor_of, operator_page
 from webapp.jobs import overviews, selectors
 from webapp.jobs.dispatch import QueueUnreachable
 from webapp.jobs.forms import LimitForm
+from webapp.jobs.live.parts import operations_context
 from webapp.jobs.services import job_submit, team_limit_set, worker_drain
-from webapp.jobs.standing import MAY
 from webapp.jobs.storage import storage
 from webapp.jobs.transitions import JobError
 from webapp.jobs.views.pages import job_context, log_part, metrics_after, older_events
@@ -29,21 +28,8 @@ from webapp.jobs.views.steering import steer
 @require_GET
 def overview(request: HttpRequest) -> HttpResponse:
     """Everything that runs this instance, on one page."""
-    context = live_context() | {"storage": storage(), "teams": selectors.team_limits()}
+    context = operations_context() | {"storage": storage(), "teams": selectors.team_limits()}
     return render(request, "jobs/operations.html", context)
-
-
-def live_context() -> dict[str, Any]:
-    """What changes by itself: the parts that the page's socket sends anew."""
-    return {
-        "queues": selectors.queues_overview(),
-        "workers": selectors.workers_known(),
-        "alive_since": overviews.alive_since(),
-        "failed": overviews.failed_jobs(),
-        "own": overviews.own_jobs(),
-        "leases": overviews.device_leases(),
-        "retry": MAY["retry"],
-    }
 
 
 @operator_page(OperatorAction.OPERATIONS_CONTROL)

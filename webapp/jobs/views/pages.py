@@ -16,9 +16,9 @@ from webapp.common.access import team_page
 from webapp.common.navigation import WORK, links
 from webapp.common.paging import page_of
 from webapp.jobs import overviews, selectors
+from webapp.jobs.live.parts import ROWS, standing_context
 from webapp.jobs.logs import log_attempts, log_read
 from webapp.jobs.models import Job, State
-from webapp.jobs.outcomes import outcomes_of
 from webapp.jobs.standing import MAY, flat, kind_label
 from webapp.jobs.transitions import LIVE
 from webapp.jobs.views.steering import steer
@@ -35,8 +35,6 @@ STATES = {
 """The filters by state: word in the URL, label, states."""
 
 EVENTS = 100
-ROWS = 200
-"""Rows of settings and of a result that a page shows."""
 
 
 @team_page(Action.JOB_VIEW)
@@ -108,22 +106,6 @@ def places(job: Job, *, for_operators: bool) -> dict[str, Any]:
         "metrics_url": reverse(f"{prefix}-metrics", args=key),
         "log_url": reverse(f"{prefix}-log", args=[*key, 0]).removesuffix("0/"),
         "socket": f"/ws/operations/jobs/{job.pk}/" if for_operators else f"/ws/t/{job.team.slug}/jobs/{job.pk}/",
-    }
-
-
-def standing_context(job: Job) -> dict[str, Any]:
-    """What changes while a job runs: the parts that its socket sends anew."""
-    stages = selectors.stages_of(job=job)
-    result = flat(job.result or {})
-    count, newest = overviews.newest_checkpoints(job=job)
-    return {
-        "job": job,
-        "stages": stages if len(stages) > 1 else [],
-        "shards": overviews.shards_of(job=job) if not job.parent_id and not job.queue else [],
-        "checkpoint_count": count,
-        "checkpoints": newest,
-        "outcomes": outcomes_of(job=job),
-        "result": result[:ROWS],
     }
 
 

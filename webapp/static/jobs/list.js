@@ -22,20 +22,23 @@
         const present = body.querySelector(`tr[data-job="${row.dataset.job}"]`);
         if (present) {
           if (Number(present.dataset.seq) <= Number(row.dataset.seq)) present.replaceWith(row.cloneNode(true));
-        } else if ("newest" in body.dataset && fits(body, row) && !message.old) {
-          // Ids sort by age: a row that is older than the first one belongs to another page.
-          const first = body.querySelector("tr[data-job]");
-          if (first && row.dataset.job < first.dataset.job) continue;
-          const copy = row.cloneNode(true);
-          body.prepend(copy);
+        } else if ("newest" in body.dataset && fits(body, row)) {
+          // Ids sort by age, and so does the list.
           const most = Number(body.dataset.most || 50);
-          while (body.querySelectorAll("tr[data-job]").length > most) body.lastElementChild.remove();
+          const rows = [...body.querySelectorAll("tr[data-job]")];
+          const older = rows.find((each) => each.dataset.job < row.dataset.job);
+          if (!older && rows.length >= most) continue;
+          body.insertBefore(row.cloneNode(true), older || null);
+          if (rows.length >= most) rows.at(-1).remove();
           body.closest("[hidden]")?.removeAttribute("hidden");
           root.querySelector("#jobs > .empty")?.remove();
         }
       }
     }
-    if (message.counts !== undefined) studio.put(root.querySelector("#counts"), message.counts);
+    for (const [word, count] of Object.entries(message.counts || {})) {
+      const place = root.querySelector(`[data-count="${word}"]`);
+      if (place) place.textContent = count >= 1000 ? "1,000+" : count;
+    }
   };
 
   studio.follow(root.dataset.liveJobs, { opening: () => `have=${seqs()}`, receive });
