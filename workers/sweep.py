@@ -21,17 +21,27 @@ from django.db import DatabaseError, connection
 
 from webapp.datasets.deletion import deletions_go_on
 from webapp.datasets.exports import exports_expire
+from webapp.datasets.intake import imports_sweep
 from webapp.jobs.claims import leases_reclaim
 from webapp.jobs.dispatch import QueueUnreachable, doorbells_waiting, ring
 from webapp.jobs.kinds import Queue
 from webapp.jobs.selectors import eligible_jobs
 from webapp.jobs.shards import parent_settle, parents_open
+from webapp.uploads.importing import previews_sweep
+from webapp.uploads.services import uploads_sweep
 from webapp.webhooks.delivery import deliveries_expire
 from workers.deliver import deliver_until
 
 log = logging.getLogger("workers.sweep")
 
-CHORES: tuple[Callable[[], object], ...] = (deletions_go_on, deliveries_expire, exports_expire)
+CHORES: tuple[Callable[[], object], ...] = (
+    imports_sweep,
+    deletions_go_on,
+    deliveries_expire,
+    exports_expire,
+    uploads_sweep,
+    previews_sweep,
+)
 """What else is done each time, for about a second each: rows of deleted things, files that have expired."""
 
 

@@ -225,14 +225,15 @@ def test_what_a_job_still_reads_stays(world, bearer):
 # --- bodies --------------------------------------------------------------------------------------------------------
 
 
-def asked(path, *, method="PUT", length=None, parts=(), answer=200):
+async def reads_all(scope, receive, send):
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+
+
+def asked(path, *, method="PUT", length=None, parts=(), application=None):
     """What a client gets, and how many parts of its body were read."""
     read, sent = [], []
-
-    async def application(scope, receive, send):
-        while (await receive()).get("more_body"):
-            pass
-        await send({"type": "http.response.start", "status": answer, "headers": []})
 
     async def receive():
         read.append(1)
@@ -243,7 +244,7 @@ def asked(path, *, method="PUT", length=None, parts=(), answer=200):
 
     headers = [(b"content-length", str(length).encode())] if length is not None else []
     scope = {"type": "http", "method": method, "path": path, "headers": headers}
-    asyncio.run(BoundedBodies(application)(scope, receive, send_))
+    asyncio.run((application or BoundedBodies(reads_all))(scope, receive, send_))
     return sent[0]["status"], len(read), sent
 
 
@@ -260,3 +261,9 @@ def test_a_body_that_grows_too_long_is_cut_off():
     part = b"x" * (3 << 20)
     assert asked("/api/v1/teams/ward-7/uploads", method="POST", parts=[part] * 9)[:2] == (413, 2)
     assert asked("/t/ward-7/members/", method="POST", length=2, parts=[b"ab"])[0] == 200
+
+
+def test_the_site_has_the_guard_in_front():
+    from webapp.config.asgi import application
+
+    assert asked("/", method="POST", length=1 << 40, application=application)[:2] == (413, 0)

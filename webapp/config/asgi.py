@@ -11,9 +11,13 @@ django_application = get_asgi_application()  # before what needs the apps to be 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.sessions import CookieMiddleware
 
+from webapp.common.bodies import BoundedBodies
 from webapp.common.sockets import OwnOrigin
 from webapp.config.sockets import urlpatterns
 
 application = ProtocolTypeRouter(
-    {"http": django_application, "websocket": OwnOrigin(CookieMiddleware(URLRouter(urlpatterns)))}
+    {
+        "http": BoundedBodies(django_application),
+        "websocket": OwnOrigin(CookieMiddleware(URLRouter(urlpatterns))),
+    }
 )
