@@ -11,6 +11,7 @@ from meds3core.types.question import Question
 from webapp.accounts.models import Team
 from webapp.datasets.models import Dataset, DatasetVersion, QuestionRow, RejectedRow
 from webapp.datasets.search import matching
+from webapp.jobs.models import Job, JobInput
 from webapp.trees.models import Tree
 
 ROWS_COUNTED = 10_000
@@ -64,6 +65,18 @@ def newest_versions(*, datasets: list[Dataset]) -> dict[UUID, list[DatasetVersio
     for version in rows.order_by("-number"):
         found[version.dataset_id].append(version)
     return found
+
+
+def jobs_using(*, team: Team, versions: list[DatasetVersion], size: int = 20) -> list[Job]:
+    """The team's latest jobs whose specification names one of these versions."""
+    keys = [version.pk for version in versions]
+    ids = JobInput.objects.filter(kind="dataset", thing__in=keys, job__team=team).values("job")
+    return list(Job.objects.filter(pk__in=ids).order_by("-id").defer("spec", "result")[:size])
+
+
+def children_of(*, team: Team, version: DatasetVersion, size: int = 20) -> list[DatasetVersion]:
+    """Versions that were made from this one."""
+    return list(versions_of(team=team).filter(parent=version).order_by("-id").defer("statistics")[:size])
 
 
 def version_usable(team: Team, version_id: UUID) -> bool:

@@ -1,0 +1,345 @@
+"""Datasets: versions that are written once, search and filters, pages, deletion, downloads."""
+
+import pytest
+from django.db import connection
+from django.urls import reverse
+
+from meds3core.data.rows import RowError
+from meds3core.sandbox.questions import generate
+from meds3core.types.question import ChoiceFormat, Gold, Option, Question
+from tests.web.people import signed_in
+from webapp.accounts.actors import SYSTEM, Actor
+from webapp.accounts.models import AuditEntry
+from webapp.accounts.rules import Role
+from webapp.accounts.services import system_team
+from webapp.datasets import selectors, services
+from webapp.datasets.deletion import dataset_delete, deletions_go_on, dependents_of
+from webapp.datasets.models import Dataset, QuestionRow, RejectedRow
+from webapp.datasets.selectors import QuestionFilter
+from webapp.datasets.services import DatasetError, dataset_from_questions
+from webapp.datasets.statistics import statistics_of
+from webapp.jobs.models import Job
+from webapp.jobs.services import job_cancel, job_submit
+from webapp.jobs.transitions import StaleAttempt
+
+QUERIES = 15
+
+
+def question(number: int, text: str = "", **others) -> Question:
+    """A choice of two; odd ones are from another source and harder."""
+    options = (Option(letter="A", text="yes"), Option(letter="B", text="no"))
+    return Question(
+        id=f"q{number}",
+        text=text or f"Question {number}: is {number} mg of zolpidem too much?",
+        answer_format=ChoiceFormat(options=options),
+        gold=Gold(value="A"),
+        **{"source": "odd" if number % 2 else "even", "difficulty": 0.9 if number % 2 else 0.1} | others,
+    )
+
+
+@pytest.fixture
+def owner(world):
+    return world.by_role[Role.OWNER]
+
+
+@pytest.fixture
+def version(world, owner):
+    made = [question(number) for number in range(120)]
+    made[7] = question(7, 'Naïve Ärzte fragen: 50% of "C_x" in 3\'?')
+    return dataset_from_questions(actor=Actor(owner), team=world.team, name="Sleep", questions=made)
+
+
+@pytest.fixture
+def client(owner):
+    return signed_in(owner)
+
+
+def found(version, **wanted):
+    page = selectors.questions_page(version=version, wanted=QuestionFilter(**wanted), size=200)
+    return [row.position for row in page.rows]
+
+
+# --- writing -------------------------------------------------------------------------------------------------------
+
+
+def test_a_finished_version_says_what_is_in_it(version):
+    statistics = statistics_of(version)
+    assert version.ready
+    assert version.questions == statistics.questions == 120
+    assert statistics.sources == {"even": 60, "odd": 60}
+    assert statistics.answer_kinds == {"choice": 120}
+    assert statistics.difficulties == {"0–0.25": 60, "0.75–1": 60}
+    assert statistics.words["min"] == 8
+    assert statistics.duplicates == 0
+
+
+def test_a_finished_version_never_changes(version):
+    with pytest.raises(StaleAttempt):
+        services.version_append(version=version, questions=[question(500)])
+    assert QuestionRow.objects.filter(version=version).count() == 120
+
+
+def test_the_same_questions_again_make_no_version(world, owner, version):
+    same = list(selectors.questions_of(version_id=version.pk))
+    again = dataset_from_questions(actor=Actor(owner), team=world.team, name="Sleep", questions=same)
+    assert again == version
+    other = dataset_from_questions(actor=Actor(owner), team=world.team, name="Sleep", questions=same[:3])
+    assert (other.dataset, other.number) == (version.dataset, 2)
+
+
+def test_of_two_writers_one_is_refused(world, version):
+    first = services.version_begin(dataset=version.dataset)
+    second = type(first).objects.get(pk=first.pk)
+    services.version_append(
+        version=first, questions=[question(1)], rejected=[RowError(row=2, field="answer", message="?")]
+    )
+    with pytest.raises(StaleAttempt):
+        services.version_append(version=second, questions=[question(2)])
+    first.refresh_from_db()
+    assert (first.questions, first.rejected) == (1, 1)
+    assert [str(row.reason) for row in RejectedRow.objects.all()] == ["answer: ?"]
+
+
+def test_what_no_database_holds_and_repeated_ids_are_refused(version):
+    begun = services.version_begin(dataset=version.dataset)
+    assert services.unstorable(question(1)) == ""
+    with pytest.raises(DatasetError, match="NUL"):
+        services.version_append(version=begun, questions=[question(1, "a\0b")])
+    with pytest.raises(DatasetError, match="id"):
+        services.version_append(version=begun, questions=[question(1), question(1)])
+    with pytest.raises(DatasetError, match="no question"):
+        services.version_finish(version=begun)
+    assert begun not in selectors.versions_of(team=version.team)
+
+
+def test_a_name_belongs_to_one_dataset_of_a_team(world, owner, version):
+    with pytest.raises(DatasetError, match="Sleep"):
+        services.dataset_create(actor=Actor(owner), team=world.team, name=" Sleep ")
+    services.dataset_create(actor=SYSTEM, team=world.other_team, name="Sleep")
+    dataset_delete(actor=Actor(owner), dataset=version.dataset)
+    services.dataset_create(actor=Actor(owner), team=world.team, name="Sleep")
+
+
+def test_overlap_is_counted_with_ones_own_and_the_bundled_ones_only(world, owner, version):
+    shared = [question(number) for number in range(10)]
+    dataset_from_questions(actor=SYSTEM, team=world.other_team, name="Theirs", questions=shared)
+    dataset_from_questions(actor=SYSTEM, team=system_team(), name="Benchmark", questions=shared[:4])
+    made = dataset_from_questions(actor=Actor(owner), team=world.team, name="Mine", questions=[*shared, question(900)])
+    overlaps = statistics_of(made).overlaps
+    assert [(each.name, each.questions, each.system) for each in overlaps] == [
+        ("Sleep v1", 9, False),  # number 7 is another one there
+        ("Benchmark v1", 4, True),
+    ]
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+def test_any_part_of_a_text_is_found(version):
+    assert found(version, text="zolpidem") == [*range(7), *range(8, 120)]
+    assert found(version, text="IS 17 MG") == [17]
+    assert found(version, text='50% of "C_x" in 3\'?') == [7]
+    assert found(version, text="50_ of") == []
+    assert found(version, text="% of") == [7]
+    assert found(version, text="17") == [17, 117]
+    assert found(version, text='" OR text:"') == []
+    assert found(version, text="nothing like it") == []
+
+
+def test_a_text_is_looked_for_in_one_version_only(world, owner, version):
+    other = dataset_from_questions(
+        actor=Actor(owner), team=world.team, name="Other", questions=[question(1, "Is 17 mg of zolpidem good?")]
+    )
+    assert found(other, text="17 mg") == [0]
+    assert found(version, text="is 17 mg") == [17]
+
+
+def test_filters_go_together_and_pages_follow_each_other(version):
+    assert found(version, source="odd", text="zolpidem", difficulty="0.75-1")[:3] == [1, 3, 5]
+    assert found(version, difficulty="none") == []
+    assert found(version, domain="") == list(range(120))
+    first = selectors.questions_page(version=version, wanted=QuestionFilter(source="odd"), size=20)
+    second = selectors.questions_page(version=version, wanted=QuestionFilter(source="odd"), size=20, after=first.after)
+    back = selectors.questions_page(version=version, wanted=QuestionFilter(source="odd"), size=20, before=second.before)
+    assert [row.position for row in first.rows + second.rows] == list(range(1, 80, 2))
+    assert [row.position for row in back.rows] == [row.position for row in first.rows]
+    assert (first.before, back.before) == (None, None)
+    assert first.count == 60
+
+
+def test_counts_are_capped(version, monkeypatch):
+    monkeypatch.setattr(selectors, "MATCHES_COUNTED", 10)
+    page = selectors.questions_page(version=version, wanted=QuestionFilter(text="zolpidem"))
+    assert (page.count, page.count_is_least) == (10, True)
+
+
+# --- pages ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_list_says_what_to_do(world, client):
+    answer = client.get(reverse("dataset-list", args=[world.team.slug]))
+    assert "No datasets yet" in answer.content.decode()
+
+
+def test_pages_ask_the_database_little(world, client, version, django_assert_max_num_queries):
+    slug = world.team.slug
+    Job.objects.all().delete()
+    what = {"kind": "dataset", "id": str(version.pk)}
+    for _ in range(3):
+        job_submit(actor=SYSTEM, team=world.team, spec={"kind": "export", "what": what})
+    for number in range(5):
+        dataset_from_questions(actor=SYSTEM, team=world.team, name=f"More {number}", questions=[question(number)])
+    pages = [
+        reverse("dataset-list", args=[slug]),
+        reverse("dataset", args=[slug, version.dataset_id]),
+        reverse("dataset-version", args=[slug, version.pk]),
+        reverse("question-list", args=[slug, version.pk]) + "?source=odd&after=20",
+        reverse("question", args=[slug, version.pk, 7]),
+        reverse("dataset-alike", args=[slug, version.pk]),
+        reverse("dataset-curriculum", args=[slug, version.pk]),
+        reverse("dataset-delete", args=[slug, version.dataset_id]),
+    ]
+    for url in pages:
+        with django_assert_max_num_queries(QUERIES):
+            assert client.get(url).status_code == 200, url
+    with django_assert_max_num_queries(QUERIES):
+        assert client.post(reverse("question-list", args=[slug, version.pk]), {"text": "17"}).status_code == 200
+
+
+def test_a_question_is_shown_as_text(world, client, owner):
+    nasty = question(1, "<script>alert(1)</script> {{ 7 }}")
+    made = dataset_from_questions(actor=Actor(owner), team=world.team, name="<b>x</b>", questions=[nasty])
+    for name, more in (("question", [0]), ("question-list", [])):
+        text = client.get(reverse(name, args=[world.team.slug, made.pk, *more])).content.decode()
+        assert "&lt;script&gt;alert(1)" in text
+        assert "<script>alert" not in text
+
+
+def test_a_search_by_htmx_gives_the_part(world, client, version):
+    url = reverse("question-list", args=[world.team.slug, version.pk])
+    answer = client.post(url, {"text": "is 17 mg"}, headers={"HX-Request": "true"}).content.decode()
+    assert answer.startswith('<div id="questions">')
+    assert "Question 17" in answer
+    assert "Question 18" not in answer
+
+
+def test_bundled_datasets_are_read_and_not_changed(world, client):
+    bundled = dataset_from_questions(actor=SYSTEM, team=system_team(), name="Benchmark", questions=[question(1)])
+    slug = world.team.slug
+    assert "Benchmark" in client.get(reverse("dataset-list", args=[slug])).content.decode()
+    assert client.get(reverse("question", args=[slug, bundled.pk, 0])).status_code == 200
+    for name, key in (("dataset-change", bundled.dataset_id), ("dataset-delete", bundled.dataset_id)):
+        assert client.post(reverse(name, args=[slug, key]), {"name": "x", "sure": "on"}).status_code == 404
+    assert client.post(reverse("dataset-version-delete", args=[slug, bundled.pk]), {"sure": "on"}).status_code == 404
+
+
+def test_a_dataset_is_renamed(world, client, version):
+    url = reverse("dataset-change", args=[world.team.slug, version.dataset_id])
+    assert client.post(url, {"name": "Sleep medicine", "description": "On hypnotics"}).status_code == 302
+    assert Dataset.objects.get().name == "Sleep medicine"
+    assert AuditEntry.objects.filter(verb="dataset.changed").exists()
+    services.dataset_create(actor=SYSTEM, team=world.team, name="Taken")
+    assert "already" in client.post(url, {"name": "Taken"}).content.decode()
+
+
+# --- deletion ------------------------------------------------------------------------------------------------------
+
+
+def test_deletion_says_what_depends_and_waits_for_jobs(world, owner, client, version):
+    what = {"kind": "dataset", "id": str(version.pk)}
+    job = job_submit(actor=Actor(owner), team=world.team, spec={"kind": "export", "what": what})
+    url = reverse("dataset-delete", args=[world.team.slug, version.dataset_id])
+    assert str(job) in client.get(url).content.decode()
+    client.post(url, {"sure": "on"})
+    assert Dataset.objects.filter(deleted=None).exists()
+    job_cancel(actor=Actor(owner), job=job)
+    dependents = dependents_of(versions=[version])
+    assert (dependents.unfinished, dependents.job_count) == ([], 1)
+    assert client.post(url).status_code == 400
+    assert client.post(url, {"sure": "on"}).status_code == 302
+    assert client.get(url).status_code == 404
+    assert client.get(reverse("dataset-version", args=[world.team.slug, version.pk])).status_code == 404
+    assert not selectors.version_usable(world.team, version.pk)
+    while deletions_go_on(seconds=5):
+        pass
+    assert not Dataset.objects.exists()
+    assert not QuestionRow.objects.exists()
+    assert Job.objects.filter(pk=job.pk).exists()
+
+
+# --- downloads -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("form", "extension"), [("jsonl", "jsonl"), ("csv", "csv"), ("spreadsheet", "csv")])
+def test_a_small_version_is_fetched_at_once(world, client, version, form, extension):
+    answer = client.post(reverse("dataset-export", args=[world.team.slug, version.pk]), {"format": form})
+    assert answer.status_code == 200
+    assert answer["Content-Disposition"] == f'attachment; filename="Sleep-v1.{extension}"'
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert len(answer.content.splitlines()) == 120 + (extension == "csv")
+    assert AuditEntry.objects.filter(verb="dataset.exported").exists()
+
+
+def test_a_large_version_is_exported_by_a_job(world, client, version, monkeypatch):
+    monkeypatch.setattr("webapp.datasets.exports.SMALL_ROWS", 100)
+    url = reverse("dataset-export", args=[world.team.slug, version.pk])
+    answer = client.post(url, {"format": "csv"})
+    job = Job.objects.get(kind="export")
+    assert answer.url == reverse("export", args=[world.team.slug, job.pk])
+    assert job.spec["form"] == "exact"
+    viewer = signed_in(world.by_role[Role.VIEWER])
+    assert viewer.post(url, {"format": "csv"}).status_code == 403
+    assert client.get(answer.url).status_code == 200
+    assert client.get(reverse("export-file", args=[world.team.slug, job.pk])).url == answer.url
+
+
+# --- the curriculum ------------------------------------------------------------------------------------------------
+
+
+def settings(**others):
+    plain = {"group_by": "source", "bands": "0, 0.25, 0.5, 0.75, 1", "seed": "0", "drop_duplicates": "on"}
+    return plain | others
+
+
+def test_the_preview_counts_what_the_settings_would_give(world, client, owner, version):
+    held = dataset_from_questions(
+        actor=Actor(owner), team=world.team, name="Held out", questions=[question(number) for number in range(5)]
+    )
+    url = reverse("dataset-curriculum", args=[world.team.slug, version.pk])
+    given = settings(count="50", group=["odd", "even"], most=["10", ""], held_out=[str(held.pk)])
+    answer = client.post(url, given, headers={"HX-Request": "true"}).content.decode()
+    assert "50 of 120 questions" in answer
+    assert "5 stand word by word" in answer
+    answer = client.post(url, settings(bands="0, 0.5")).content.decode()
+    assert "bands must reach from 0 to 1" in answer
+
+
+def test_a_curriculum_is_submitted(world, client, version):
+    url = reverse("dataset-curriculum", args=[world.team.slug, version.pk])
+    answer = client.post(url, settings(count="50", name="Chosen", group=["odd"], most=["10"], make="1"))
+    job = Job.objects.get(kind="curriculum")
+    assert answer.url == reverse("job", args=[world.team.slug, job.pk])
+    assert job.spec["settings"]["quotas"] == [["odd", 10]]
+    assert job.spec["settings"]["count"] == 50
+    assert "already" in client.post(url, settings(name="Sleep", make="1")).content.decode()
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's own index")
+def test_the_index_forgets_what_is_deleted(world, owner, version):
+    from webapp.datasets.search import FTS
+
+    def indexed():
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT COUNT(*) FROM {FTS} WHERE {FTS} MATCH %s", ['"zolpidem"'])
+            return cursor.fetchone()[0]
+
+    assert indexed() == 119
+    dataset_delete(actor=Actor(owner), dataset=version.dataset)
+    deletions_go_on(seconds=5)
+    assert indexed() == 0
+
+
+def test_questions_of_the_clinic_come_back_as_they_were(world, owner):
+    questions = list(generate("train", 40, seed=3))
+    made = dataset_from_questions(actor=Actor(owner), team=world.team, name="Clinic", questions=questions)
+    assert list(selectors.questions_of(version_id=made.pk)) == questions
