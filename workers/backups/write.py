@@ -35,9 +35,9 @@ def backup_write(
             dump = database_dump(Path(folder))
             sources = [(dump.name, dump), *_below(Path(settings.SECRETS), SECRETS)]
             if with_files:
-                # Archives among the files would grow by one another.
-                own = path.parent.resolve()
-                sources += [one for one in _below(Path(settings.FILES), FILES) if own not in one[1].parents]
+                files, own = Path(settings.FILES).resolve(), path.parent.resolve()
+                among = own.is_relative_to(files)  # archives among the files would grow by one another
+                sources += [one for one in _below(files, FILES) if not (among and own in one[1].parents)]
             total = sum(_size(source) for _, source in sources)
             done = 0
             for name, source in sources:
