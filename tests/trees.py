@@ -1,5 +1,10 @@
 """What tests of searches share: a small tree written by hand, questions, and searches submitted as people do."""
 
+from pathlib import Path
+
+from meds3core.config.labels import PairLabelConfig, SftLabelConfig, StepLabelConfig
+from meds3core.data.labels import write_labels
+from meds3core.labels.build import build_labels
 from meds3core.sandbox.questions import generate
 from meds3core.types.question import Question
 from meds3core.types.tree import Move, Node, Provenance, RolloutSample, StopReason, Tree, TreeTotals
@@ -7,9 +12,15 @@ from webapp.accounts.models import Team
 from webapp.accounts.services import Actor
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.services import dataset_from_questions
-from webapp.jobs.models import Job
+from webapp.jobs.models import Job, State
 from webapp.jobs.services import job_submit
 from webapp.registry.bundled import bundled_ensure
+from webapp.registry.labels import label_set_register
+from webapp.registry.models import LabelSet
+from webapp.trees.models import Tree as TreeRow
+from webapp.trees.services import arena_read, questions_claim, search_prepare, tree_store
+
+LABEL_CONFIGS = {"sft": SftLabelConfig, "pairs": PairLabelConfig, "steps": StepLabelConfig}
 
 PROVENANCE = Provenance(
     policy="clinic", policy_hash="p" * 8, engine="scripted", prompt="plain@1", prompt_hash="h", config_hash="c", seed=0
@@ -63,3 +74,32 @@ def search_spec(version: DatasetVersion, **others) -> dict:
 def submitted_search(actor: Actor, team: Team, version: DatasetVersion, **others) -> Job:
     """A search that waits for a worker."""
     return job_submit(actor=actor, team=team, spec=search_spec(version, **others), title="A search")
+
+
+def finished_search(actor: Actor, team: Team, count: int = 3, *, name: str = "Clinic", title: str = "A search") -> Job:
+    """A search that is over, with a small tree for each question, stored as a worker stores them."""
+    version = some_questions(actor, team, count, name=name)
+    job = job_submit(actor=actor, team=team, spec=search_spec(version), title=title)
+    Job.objects.filter(pk=job.pk).update(state=State.RUNNING, attempt=1)
+    search_prepare(search_id=job.pk, version_id=version.pk)
+    for one in questions_claim(search_id=job.pk, job_id=job.pk, attempt=1, count=count):
+        tree_store(
+            job_id=job.pk, attempt=1, position=one.position, tree=small_tree(one.question), question_row_id=one.row_id
+        )
+    Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, done=count, total=count, unit="trees")
+    job.refresh_from_db()
+    return job
+
+
+def built_labels(actor: Actor, team: Team, search: Job, folder: Path, *, kind: str = "steps", **settings) -> LabelSet:
+    """A label set of a search's trees, registered as its job registers it."""
+    spec = {"kind": "labels", "trees": [{"kind": "trees", "id": str(search.pk)}], kind: {"kind": kind, **settings}}
+    job = job_submit(actor=actor, team=team, spec=spec)
+    Job.objects.filter(pk=job.pk).update(state=State.RUNNING, attempt=1)
+    config = LABEL_CONFIGS[kind](**settings)
+    rows = TreeRow.objects.filter(job=search).order_by("position").values_list("arena", flat=True)
+    found = build_labels((Tree.model_validate_json(arena_read(bytes(arena))) for arena in rows), config)
+    write_labels(folder / str(job.pk), found)
+    row = label_set_register(job_id=job.pk, attempt=1, folder=folder / str(job.pk), name=f"Labels of {search.title}")
+    Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED)
+    return row

@@ -5,11 +5,14 @@ kind of object adds one line; a URL whose parameter is missing here fails the wa
 """
 
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.test import override_settings
 
 from meds3core.sandbox.questions import generate
+from tests.trees import built_labels, finished_search
 from tests.web.people import person, token
 from webapp.accounts.actors import SYSTEM, Actor
 from webapp.accounts.links import invitation_create
@@ -20,7 +23,9 @@ from webapp.accounts.services import membership_set
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.services import dataset_from_questions
 from webapp.jobs.claims import worker_register
+from webapp.jobs.models import Job
 from webapp.jobs.services import job_submit
+from webapp.trees.models import Tree
 from webapp.uploads.models import UploadFile
 from webapp.uploads.services import AnnouncedFile, upload_create
 from webapp.webhooks.models import Event, Webhook

@@ -59,7 +59,7 @@ class SpecForm(forms.Form):
 
     `start` gives the first values, `options` what each reference field may name (by dotted name), `basic` the fields
     that are shown at once, `left_out` those that are not shown and keep what `start` says, `titles` headings and
-    sentences of sections by field name.
+    sentences of sections by field name, `labels` other labels of fields, `always` optional parts that are used here.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class SpecForm(forms.Form):
         left_out: Collection[str] = (),
         titles: Mapping[str, tuple[str, str]] | None = None,
         labels: Mapping[str, str] | None = None,
+        always: Collection[str] = (),
     ) -> None:
         super().__init__(data)
         self.spec: Any = None
@@ -80,7 +81,7 @@ class SpecForm(forms.Form):
         self._start = dict(start or {})
         self._options = options or {}
         self._basic, self._left_out = basic, left_out
-        self._titles, self._labels = titles or {}, labels or {}
+        self._titles, self._labels, self._always = titles or {}, labels or {}, always
         self._kinds: dict[str, str] = {}
         self._sections: dict[str, list[str]] = {"": []}
         self._add(spec_type, "", "", self._start, required=True)
@@ -105,7 +106,7 @@ class SpecForm(forms.Form):
 
     def _add_nested(self, record: type[BaseModel], dotted: str, section: str, value: Any, optional: bool) -> None:
         self._sections.setdefault(section, [])
-        if optional:
+        if optional and dotted not in self._always:
             box = forms.BooleanField(required=False, initial=value is not None, label=f"{self._label(dotted)}: set it")
             self._put(f"{dotted}.{GIVEN}", section, box, "given")
         self._add(record, f"{dotted}.", section, value or {}, required=not optional)

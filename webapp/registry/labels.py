@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -110,14 +111,56 @@ def label_set_of(*, team: Team, label_set_id: UUID) -> LabelSet:
     return found
 
 
-def sample_of(*, label_set: LabelSet, size: int = SAMPLED) -> list[dict[str, Any]]:
-    """Examples of the set as they are stored, spread over it; none when its files are gone."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of an example as a page shows it."""
+
+    number: int
+    text: str
+    label: float | None = None
+    mark: str = ""
+    """`shared`, `chosen` or `rejected` in a preference pair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One record of a label set, for people."""
+
+    question_id: str
+    question: str
+    note: str
+    steps: list[Step]
+    rejected: list[Step]
+    """Of a preference pair, what is not to be preferred."""
+
+
+def examples_of(*, label_set: LabelSet, size: int = SAMPLED) -> list[Example]:
+    """Examples spread evenly over the set; none when its files are gone."""
     path = folder_of(Store.LABELS, label_set.pk) / SAMPLE
     try:
         with path.open(encoding="utf-8") as lines:
-            return [json.loads(line) for line in islice(lines, size)]
+            return [_example(json.loads(line)) for line in islice(lines, size)]
     except FileNotFoundError:
         return []
+
+
+def _example(record: dict[str, Any]) -> Example:
+    question = record["question"]
+    rejected: list[Step] = []
+    if "chosen" in record:
+        prefix = record["prefix"]
+        steps = [Step(at, text, mark="shared") for at, text in enumerate(prefix)]
+        steps += [Step(at, text, mark="chosen") for at, text in enumerate(record["chosen"], start=len(prefix))]
+        rejected = [Step(at, text, mark="rejected") for at, text in enumerate(record["rejected"], start=len(prefix))]
+        note = f"{record['kind']} pair, margin {record['margin']:.2f}"
+    elif "labels" in record:
+        pairs = zip(record["bodies"], record["labels"], strict=True)
+        steps = [Step(at, text, label=label) for at, (text, label) in enumerate(pairs)]
+        note = "a right trajectory" if record["correct"] else "a wrong trajectory"
+    else:
+        steps = [Step(at, text) for at, text in enumerate(record["bodies"])]
+        note = f"lowest value {record['weakest']:.2f}"
+    return Example(question["id"], question["text"], note, steps, rejected)
 
 
 def made_from(*, label_set: LabelSet) -> list[Job]:

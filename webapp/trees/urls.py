@@ -1,5 +1,37 @@
-"""URLs of searches and trees inside a team."""
+"""URLs of searches, trees and label sets inside a team."""
 
-from django.urls import URLPattern
+from django.urls import path, register_converter
 
-team: list[URLPattern] = []
+from webapp.trees.views import forms, labels, searches, trees
+
+
+class PartConverter:
+    """A part of a search's page that is asked for by itself."""
+
+    regex = "standing|trees"
+
+    def to_python(self, value: str) -> str:
+        """As it stands."""
+        return value
+
+    def to_url(self, value: str) -> str:
+        """As it stands."""
+        return value
+
+
+register_converter(PartConverter, "search_part")
+
+team = [
+    path("searches/", searches.search_list, name="search-list"),
+    path("searches/new/", forms.search_create, name="search-create"),
+    path("searches/<uuid:search_id>/", searches.search, name="search"),
+    path("searches/<uuid:search_id>/<search_part:part>/", searches.search_part, name="search-part"),
+    path("searches/<uuid:search_id>/score/", searches.search_score, name="search-score"),
+    path("searches/<uuid:search_id>/delete/", searches.search_remove, name="search-delete"),
+    path("trees/<uuid:tree_id>/", trees.tree, name="tree"),
+    path("trees/<uuid:tree_id>/json/", trees.tree_json, name="tree-json"),
+    path("labels/", labels.label_list, name="label-list"),
+    path("labels/new/", forms.labels_create, name="label-create"),
+    path("labels/<uuid:label_set_id>/", labels.label_set, name="label-set"),
+    path("labels/<uuid:label_set_id>/delete/", labels.label_remove, name="label-delete"),
+]

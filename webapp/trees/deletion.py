@@ -1,0 +1,55 @@
+"""Deleting a search: its trees, nodes and scores, and the job. What depends on it is said before."""
+
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from webapp.accounts.actors import Actor
+from webapp.accounts.audit import audit_write
+from webapp.jobs.models import Job
+from webapp.jobs.transitions import ENDED, JobError
+from webapp.trees.models import NodeRow, SearchQuestion, Tree, TreeScore
+from webapp.trees.selectors import users_of_trees
+
+_TREES = 20
+"""Trees of one transaction, so that others need not wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dependants:
+    """What uses a search's trees."""
+
+    blocking: list[Job]
+    """Jobs that are not over: they must end first."""
+    losing: list[Job]
+    """Jobs that are over: what they made stays, but cannot be made again."""
+
+
+def search_dependants(*, job: Job) -> Dependants:
+    """Jobs whose specification names these trees."""
+    using = users_of_trees(job_id=job.pk)
+    return Dependants(
+        [each for each in using if each.state not in ENDED], [each for each in using if each.state in ENDED]
+    )
+
+
+def search_delete(*, actor: Actor, job: Job) -> None:
+    """Remove a search that is over, with everything it stored. Raises `JobError`, which says what is in the way."""
+    if job.kind != "search" or job.parent_id is not None:
+        raise JobError(f"{job} is no search of its own. Trees of an evolution go with the evolution.")
+    if job.state not in ENDED:
+        raise JobError(f"{job} is not over. Cancel it first.")
+    blocking = search_dependants(job=job).blocking
+    if blocking:
+        raise JobError(f"{job} cannot be deleted while {blocking[0]} reads its trees. Cancel that job, or wait.")
+    audit_write(actor=actor, verb="search.deleted", team=job.team, subject=str(job.pk), title=job.title)
+    trees = Tree.objects.filter(job=job)
+    while ids := list(trees.order_by("pk").values_list("pk", flat=True)[:_TREES]):
+        with transaction.atomic():
+            NodeRow.objects.filter(tree__in=ids).delete()
+            TreeScore.objects.filter(tree__in=ids).delete()
+            Tree.objects.filter(pk__in=ids).delete()
+    SearchQuestion.objects.filter(job=job).delete()
+    with transaction.atomic():
+        Job.objects.filter(parent=job).delete()
+        Job.objects.filter(pk=job.pk).delete()
