@@ -5,7 +5,6 @@ import datetime
 import ssl
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from django.core.exceptions import ImproperlyConfigured
 
+from tests.web.receiver import receiver
 from webapp.outgoing.client import OutgoingFailed, post
 from webapp.outgoing.rules import OutgoingRefused, outbound_rules
 from webapp.outgoing.transport import checked_async_transport
@@ -22,33 +22,11 @@ from webapp.outgoing.transport import checked_async_transport
 NAME = "hooks.ward.example"
 
 
-class Echo(BaseHTTPRequestHandler):
-    """Notes what arrives; answers as its server was told."""
-
-    def do_POST(self):
-        self.server.seen.append((self.path, self.rfile.read(int(self.headers["Content-Length"])), dict(self.headers)))
-        self.server.answer(self)
-
-    def log_message(self, *_):
-        pass
-
-
-def fine(handler):
-    handler.send_response(204)
-    handler.end_headers()
-
-
 @pytest.fixture
 def server():
     """A web server on this machine."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as found:
-        found.daemon_threads = True
-        found.seen, found.answer = [], fine
-        thread = threading.Thread(target=found.serve_forever)
-        thread.start()
+    with receiver() as found:
         yield found
-        found.shutdown()
-        thread.join()
 
 
 @pytest.fixture
