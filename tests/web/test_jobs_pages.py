@@ -179,3 +179,60 @@ def test_a_worker_that_is_silent_is_called_gone(world):
     worker = claims.worker_register(name="cpu-1", queue="cpu")
     type(worker).objects.filter(pk=worker.pk).update(heartbeat=timezone.now() - timedelta(hours=1))
     assert ">Gone<" in signed_in(world.operator).get("/operations/").content.decode()
+
+
+def test_home_shows_a_new_team_what_to_do_first(world, owner):
+    page = owner.get("/").content.decode()
+    assert "What to do first" in page and "Bring questions" in page and "/t/ward-7/datasets/" in page
+    submitted(of=world.team, title="First look")
+    page = owner.get("/").content.decode()
+    assert "What to do first" not in page and "First look" in page
+    claims.worker_register(name="cpu-1", queue="cpu")
+    assert "1 CPU worker, free" in owner.get("/").content.decode()
+
+
+def test_home_shows_an_annotator_no_jobs(world):
+    submitted(of=world.team, title="First look")
+    page = signed_in(world.by_role[Role.ANNOTATOR]).get("/").content.decode()
+    assert "First look" not in page and "Your teams" in page and "/ws/t/" not in page
+
+
+def test_home_shows_models_with_what_was_measured_of_them(world, owner, django_assert_max_num_queries):
+    from webapp.evaluations.models import Evaluation, StrategyResult
+    from webapp.registry.models import ModelVersion
+
+    for number in range(3):
+        model = ModelVersion.objects.create(
+            team=world.team, name="clinic", number=number + 1, kind="policy", ready=True
+        )
+        found = Evaluation.objects.create(team=world.team, name="e", ready=True, policy=model)
+        for strategy, accuracy in (("greedy", 0.5), ("vote", 0.71)):
+            StrategyResult.objects.create(
+                evaluation=found, strategy=strategy, n=1, accuracy=accuracy, low=0.4, high=0.8, answered=1.0
+            )
+    with django_assert_max_num_queries(15):
+        page = owner.get("/").content.decode()
+    assert page.count("71%") == 3 and "clinic v3" in page
+
+
+def test_home_is_closed_where_a_second_factor_is_missing(world, owner):
+    submitted(of=world.team, title="First look")
+    world.team.mfa_required = True
+    world.team.save()
+    assert "First look" not in owner.get("/").content.decode()
+
+
+def test_a_part_of_a_page_after_the_sessions_end_sends_the_whole_page_to_sign_in(world, client):
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://testserver/t/ward-7/jobs/?state=failed"}
+    answer = client.get("/t/ward-7/jobs/", headers=headers)
+    assert answer.headers["HX-Redirect"] == "/accounts/login/?next=/t/ward-7/jobs/%3Fstate%3Dfailed"
+    elsewhere = {"HX-Request": "true", "HX-Current-URL": "https://elsewhere.example/x"}
+    assert client.get("/t/ward-7/jobs/", headers=elsewhere).headers["HX-Redirect"] == "/accounts/login/?next=/"
+
+
+def test_what_the_api_does_not_offer_is_a_problem_too(client):
+    answer = client.patch("/api/v1/me")
+    assert (answer.status_code, answer["Content-Type"]) == (405, "application/problem+json")
+    assert "GET" in answer["Allow"]
+    answer = client.get("/api/v1/nothing/here")
+    assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")

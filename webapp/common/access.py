@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings
@@ -18,7 +19,9 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.generic import RedirectView
+from django_htmx.http import HttpResponseClientRedirect
 
 from webapp.accounts.actors import Actor
 from webapp.accounts.models import Door
@@ -120,6 +123,15 @@ def name_of(view: View) -> str:
     return f"{view.__module__}.{getattr(view, '__name__', type(view).__name__)}"
 
 
+def _to_sign_in(request: HttpRequest) -> HttpResponse:
+    """Sign in and come back. A part of a page (htmx) would put the sign-in page in its place: the whole page goes."""
+    if not getattr(request, "htmx", False):
+        return redirect_to_login(request.get_full_path(), settings.LOGIN_URL)
+    shown = urlsplit(request.htmx.current_url_abs_path or "")
+    back = f"{shown.path}?{shown.query}" if shown.query else shown.path or reverse("home")
+    return HttpResponseClientRedirect(redirect_to_login(back, settings.LOGIN_URL).url)
+
+
 class AccessMiddleware:
     """Refuses what no view declared, sends strangers to sign in, keeps operators' pages to operators."""
 
@@ -140,7 +152,7 @@ class AccessMiddleware:
         if access.or_token and "Authorization" in request.headers:
             return self._machine(request)
         if not request.user.is_authenticated:
-            return redirect_to_login(request.get_full_path(), settings.LOGIN_URL)
+            return _to_sign_in(request)
         opened = bool(access.opened_by) and bool(getattr(settings, access.opened_by))
         if access.operator and not request.user.is_operator and not opened:
             raise PermissionDenied("This page is for the people who run this instance.")

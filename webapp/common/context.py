@@ -27,7 +27,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
     if user is None or not user.is_authenticated:
         return frame
     mine = list(memberships_for(user=user))
-    current = _current(request, mine)
+    current = current_membership(request, mine)
     return frame | {
         "theme": user.theme,
         "themes": Theme.choices,
@@ -41,7 +41,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _current(request: HttpRequest, mine: list[Membership]) -> Membership | None:
+def current_membership(request: HttpRequest, mine: list[Membership]) -> Membership | None:
     """The membership that the page belongs to; on pages of no team, that of the team seen last."""
     here = getattr(request, "membership", None)
     if here is not None:

@@ -8,14 +8,20 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from webapp.accounts.models import Theme
+from webapp.accounts.selectors import memberships_for, needs_second_factor
 from webapp.accounts.services import user_change
 from webapp.common.access import actor_of, public, signed_in
+from webapp.common.context import current_membership
+from webapp.common.home import home_context
 
 
 @signed_in
 def home(request: HttpRequest) -> HttpResponse:
-    """What a person sees first: their teams and what goes on there."""
-    return render(request, "common/home.html")
+    """What a person sees first: what goes on in the team that they looked at last, and what they may do first."""
+    membership = current_membership(request, list(memberships_for(user=request.user)))
+    if membership is None or needs_second_factor(user=request.user, team=membership.team):
+        return render(request, "common/home.html")
+    return render(request, "common/home.html", home_context(membership))
 
 
 @signed_in

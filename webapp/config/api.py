@@ -1,7 +1,6 @@
 """The REST API under `/api/v1/`: one place where every app adds its router, one shape of errors (RFC 9457)."""
 
 import inspect
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ from webapp.accounts.api import router as accounts
 from webapp.accounts.api_auth import PageAuth, TokenAuth
 from webapp.accounts.rules import OperatorAction
 from webapp.common.access import PUBLIC, Access, access_of, declared, operator_page
+from webapp.common.problems import problem
 from webapp.datasets.api import router as datasets
 from webapp.evaluations.api import router as evaluations
 from webapp.jobs.api import router as jobs
@@ -64,14 +64,6 @@ def _declarations(operations: list[Any]) -> dict[str, Access]:
 
 
 # --- errors --------------------------------------------------------------------------------------------------------
-
-
-def problem(status: int, title: str, detail: str, code: str, **more: Any) -> HttpResponse:
-    """An error as `application/problem+json`, with the stable code that programs may ask for."""
-    body = {"type": f"urn:meds3:error:{code}", "title": title, "status": status, "detail": detail, "code": code, **more}
-    response = HttpResponse(status=status, content_type="application/problem+json")
-    response.content = json.dumps(body)
-    return response
 
 
 def _http(request: HttpRequest, error: HttpError) -> HttpResponse:

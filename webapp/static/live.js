@@ -3,6 +3,7 @@
    studio.follow(path, { opening, receive })
      opening()         query string for every (re)connection, so that the server sends what was missed: "after=17"
      receive(message)  one JSON message
+     quiet             says nothing of the connection
    The state of the connection stands in the page's [data-live-state]. */
 "use strict";
 
@@ -13,7 +14,7 @@ const LONGEST_WAIT = 20000;
 const SILENCE = 35000; // the server says something every ten seconds: longer than this, the line is dead
 const OVER = { 4401: "You are signed out. Load the page again.", 4403: "This is not open to you any more.", 4404: "This is gone." };
 
-studio.follow = (path, { opening = () => "", receive }) => {
+studio.follow = (path, { opening = () => "", receive, quiet = false }) => {
   const base = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
   let wait = FIRST_WAIT;
   let socket = null;
@@ -22,6 +23,7 @@ studio.follow = (path, { opening = () => "", receive }) => {
   let over = false;
 
   const tell = (text) => {
+    if (quiet) return;
     for (const place of document.querySelectorAll("[data-live-state]")) if (place.textContent !== text) place.textContent = text;
   };
 

@@ -97,6 +97,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "webapp.common.logging.RequestMiddleware",
+    "webapp.common.problems.ProblemMiddleware",
     "webapp.common.access.AccessMiddleware",
     "axes.middleware.AxesMiddleware",  # last: it turns a locked-out sign-in into its own answer
 ]

@@ -31,6 +31,7 @@
           body.insertBefore(row.cloneNode(true), older || null);
           if (rows.length >= most) rows.at(-1).remove();
           body.closest("[hidden]")?.removeAttribute("hidden");
+          root.querySelector("[data-no-jobs]")?.remove();
           root.querySelector("#jobs > .empty")?.remove();
         }
       }
