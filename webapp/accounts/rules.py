@@ -40,6 +40,7 @@ class Action(StrEnum):
     EVALUATION_VIEW = "evaluation.view"
     EVALUATION_CHANGE = "evaluation.change"
     WEBHOOK_MANAGE = "webhook.manage"
+    ENDPOINT_MANAGE = "endpoint.manage"
 
 
 class OperatorAction(StrEnum):
@@ -74,6 +75,7 @@ RULES: Mapping[Action, frozenset[Role]] = {
     Action.EVALUATION_VIEW: _READERS,
     Action.EVALUATION_CHANGE: _MANAGERS,
     Action.WEBHOOK_MANAGE: _OWNER,
+    Action.ENDPOINT_MANAGE: _OWNER,  # remote engines: questions leave the instance through them
 }
 """The roles that may do each action."""
 

@@ -86,7 +86,13 @@ class Endpoint(TeamEntity):
     name = models.CharField(max_length=200)
     url = models.URLField(max_length=500)
     model = models.CharField(max_length=200, help_text="The name that the server knows the model by.")
-    key_encrypted = models.TextField(blank=True)
+    api = models.CharField(
+        max_length=12,
+        choices=[("completions", "Completions: prompts are written here"), ("chat", "Chat: the server writes them")],
+        default="completions",
+    )
+    context_length = models.PositiveIntegerField(default=4096, help_text="Tokens, if the server does not say itself.")
+    key_encrypted = models.TextField(blank=True, help_text="Sealed (webapp.common.vault).")
 
     class Meta:
         constraints = [models.UniqueConstraint("team", "name", name="one_endpoint_per_name")]
