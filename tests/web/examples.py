@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import uuid4
 
 from django.test import override_settings
 
 from meds3core.sandbox.questions import generate
+from tests.evaluations import measured
 from tests.trees import built_labels, finished_search
 from tests.web.people import person, token
 from webapp.accounts.actors import SYSTEM, Actor
@@ -25,6 +27,8 @@ from webapp.datasets.services import dataset_from_questions
 from webapp.jobs.claims import worker_register
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_submit
+from webapp.registry.models import ModelVersion
+from webapp.registry.selectors import model_folder
 from webapp.trees.models import Tree
 from webapp.uploads.models import UploadFile
 from webapp.uploads.services import AnnouncedFile, upload_create
@@ -107,6 +111,21 @@ def _label_set(team: Team) -> Any:
         return built_labels(SYSTEM, team, search, Path(folder)).pk
 
 
+def _model(team: Team) -> Any:
+    files = [{"name": "config.json", "bytes": 2, "sha256": ""}]
+    number = ModelVersion.objects.filter(team=team).count() + 1
+    model = ModelVersion.objects.create(
+        team=team, name="Of the walk", number=number, kind="policy", ready=True, files=files
+    )
+    model_folder(model_id=model.pk).mkdir(parents=True)
+    (model_folder(model_id=model.pk) / "config.json").write_text("{}")
+    return model.pk
+
+
+def _evaluation(team: Team) -> Any:
+    return measured(team, DatasetVersion.objects.get(pk=_version(team))).pk
+
+
 EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "search_id": _search,
     "tree_id": _tree,
@@ -126,12 +145,26 @@ EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "slug": lambda team: team.slug,
     "webhook_id": _webhook,
     "delivery_id": _delivery,
+    "model_id": _model,
+    "file_name": lambda team: "config.json",
+    "alias": lambda team: "production",
     "attempt": lambda team: 1,
+    "evaluation_id": _evaluation,
+    "which": lambda team: "report",
+    "method": lambda team: "sft",
     "ask": lambda team: "pause",
 }
 
 BODIES: dict[str, Callable[[Team], Any]] = {
+    "POST api/v1/teams/<team_slug>/searches/<uuid:search_id>/nodes/search": lambda team: {"text": "thought"},
+    "POST api/v1/teams/<team_slug>/searches/<uuid:search_id>/scores": lambda team: {"model": str(uuid4())},
+    "PATCH api/v1/teams/<team_slug>/datasets/<dataset_id>": lambda team: {"name": "x"},
+    "POST api/v1/teams/<team_slug>/dataset-versions/<version_id>/questions/search": lambda team: {"text": "x"},
+    "POST api/v1/teams/<team_slug>/dataset-versions/<version_id>/checks": lambda team: {},
+    "POST api/v1/teams/<team_slug>/dataset-versions/<version_id>/curriculum/preview": lambda team: {},
+    "POST api/v1/teams/<team_slug>/dataset-versions/<version_id>/curriculum": lambda team: {},
     "PATCH api/v1/teams/<team_slug>/webhooks/<uuid:webhook_id>": lambda team: {},
+    "PATCH api/v1/teams/<team_slug>/models/<uuid:model_id>": lambda team: {"name": "Of the walk"},
 }
 """Operations of the API that need a body to come as far as their object: by `METHOD route`, a body that fits."""
 

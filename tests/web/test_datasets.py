@@ -1,13 +1,16 @@
 """Datasets: versions that are written once, search and filters, pages, deletion, downloads."""
 
+import json
+
 import pytest
 from django.db import connection
+from django.test import Client
 from django.urls import reverse
 
 from meds3core.data.rows import RowError
 from meds3core.sandbox.questions import generate
 from meds3core.types.question import ChoiceFormat, Gold, Option, Question
-from tests.web.people import signed_in
+from tests.web.people import signed_in, token
 from webapp.accounts.actors import SYSTEM, Actor
 from webapp.accounts.models import AuditEntry
 from webapp.accounts.rules import Role
@@ -322,6 +325,75 @@ def test_a_curriculum_is_submitted(world, client, version):
     assert job.spec["settings"]["quotas"] == [["odd", 10]]
     assert job.spec["settings"]["count"] == 50
     assert "already" in client.post(url, settings(name="Sleep", make="1")).content.decode()
+
+
+# --- the API -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def api(world, owner):
+    """Calls the API with a token: method, path below the team, body."""
+    headers = {"Authorization": f"Bearer {token(owner, world.team, Role.OWNER)}"}
+
+    def call(method, path, body=None, **more):
+        url = f"/api/v1/teams/{world.team.slug}/{path}"
+        return Client().generic(method, url, json.dumps(body or {}), "application/json", headers=headers | more)
+
+    return call
+
+
+def test_a_program_makes_finds_and_deletes(world, api, version):
+    made = api("POST", "datasets", {"name": "Empty"}, **{"Idempotency-Key": "k"})
+    again = api("POST", "datasets", {"name": "Empty"}, **{"Idempotency-Key": "k"})
+    assert (made.status_code, again.status_code) == (201, 201)
+    assert made.json() == again.json()
+    assert made["Location"].endswith(made.json()["id"])
+    listed = api("GET", "datasets?limit=1").json()
+    assert [each["name"] for each in listed["items"]] == ["Empty"]
+    assert listed["next"]
+    (only,) = api("GET", f"datasets/{version.dataset_id}/versions").json()["items"]
+    assert only["id"] == str(version.pk)
+    whole = api("GET", f"dataset-versions/{version.pk}").json()
+    assert whole["statistics"]["sources"] == {"even": 60, "odd": 60}
+    assert api("DELETE", f"datasets/{made.json()['id']}").status_code == 204
+    assert api("GET", f"datasets/{made.json()['id']}").status_code == 404
+
+
+def test_a_program_reads_and_searches_questions(api, version):
+    place = f"dataset-versions/{version.pk}/questions"
+    first = api("GET", f"{place}?source=odd&limit=40").json()
+    second = api("GET", first["next"].partition("/teams/")[2].partition("/")[2]).json()
+    positions = [each["position"] for each in first["items"] + second["items"]]
+    assert positions == list(range(1, 120, 2))
+    assert second["next"] is None
+    hits = api("POST", f"{place}/search", {"text": "IS 17 MG"}).json()
+    assert [each["question"]["id"] for each in hits["items"]] == ["q17"]
+    assert (hits["count"], hits["after"]) == (1, None)
+    assert api("GET", f"{place}/7").json()["question"]["gold"]["value"] == "A"
+    assert api("GET", f"{place}/120").status_code == 404
+    assert api("GET", f"{place}?difficulty=0.5-0.1").status_code == 404
+
+
+def test_a_program_chooses_checks_and_exports(world, api, version):
+    settings = {"count": 30, "quotas": [["odd", 5]]}
+    plan = api("POST", f"dataset-versions/{version.pk}/curriculum/preview", {"settings": settings}).json()
+    assert plan["plan"]["total"] == 30
+    for path, body in (
+        (f"dataset-versions/{version.pk}/curriculum", {"settings": settings}),
+        (f"dataset-versions/{version.pk}/checks", {}),
+        ("exports", {"what": {"kind": "dataset", "id": str(version.pk)}, "format": "csv", "form": "spreadsheet"}),
+    ):
+        answer = api("POST", path, body)
+        assert answer.status_code == 202, path
+        assert answer["Location"] == f"/api/v1/teams/{world.team.slug}/jobs/{answer.json()['id']}"
+    export = api("GET", f"exports/{answer.json()['id']}").json()
+    assert (export["state"], export["file"]) == ("queued", None)
+    assert api("GET", f"exports/{answer.json()['id']}/file").status_code == 422
+    refused = api("POST", "exports", {"what": {"kind": "dataset", "id": str(version.pk)}, "format": "zip"})
+    assert refused.status_code == 422
+    assert "jsonl or csv" in refused.json()["detail"]
+    assert api("DELETE", f"dataset-versions/{version.pk}?confirm=true").status_code == 422  # jobs wait for it
+    assert api("GET", f"dataset-versions/{version.pk}/dependents").json()["jobs"] == 0
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's own index")

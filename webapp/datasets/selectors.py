@@ -151,10 +151,11 @@ def questions_page(
     after: int | None = None,
     before: int | None = None,
     size: int = 50,
+    whole: bool = False,
 ) -> QuestionPage:
-    """Those after (or before) a position, in the order of the version."""
+    """Those after (or before) a position, in the order of the version; with their records if `whole`."""
     rows = questions_matching(version=version, wanted=wanted)
-    shown = rows.defer("record")
+    shown = rows if whole else rows.defer("record")
     if before is not None:
         found = list(shown.filter(position__lt=before).order_by("-position")[: size + 1])
         more_before, more_after = len(found) > size, True
