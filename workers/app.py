@@ -8,6 +8,7 @@ A message only says "look": losing one costs seconds, and none is ever delivered
 
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings.local")
@@ -22,6 +23,7 @@ from django.db import DatabaseError, connection
 
 from webapp.config.celery import broker_url
 from webapp.jobs.claims import worker_heartbeat, worker_register
+from workers import alive
 from workers.identity import NAME_VARIABLE, devices, drain_flag, versions, worker_name
 from workers.processes import orphans_kill
 
@@ -57,12 +59,14 @@ def _introduce(instance: Any, **_: Any) -> None:
     worker = worker_register(name=name, queue=queue, devices=devices(), versions=versions())
     orphans_kill(worker.pk)
     connection.close()
+    alive.touch(Path(settings.HOME), name)
 
     def beat() -> None:
         while not stopped.wait(settings.JOBS_HEARTBEAT_SECONDS):
             try:
                 worker_heartbeat(worker=worker)
-            except DatabaseError:
+                alive.touch(Path(settings.HOME), name)
+            except (DatabaseError, OSError):
                 connection.close()
 
     threading.Thread(target=beat, name="heartbeat", daemon=True).start()

@@ -1,7 +1,6 @@
 """Reads for those who run the instance: numbers, kinds, states and team names, no content."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID

@@ -68,6 +68,19 @@ def demo(arguments: Sequence[str]) -> None:
     _call(command, "meds3 demo", arguments)
 
 
+def prepare(arguments: Sequence[str]) -> None:
+    """`meds3 prepare`."""
+
+    def command() -> None:
+        """Bring the database's tables, static files and the bundled model to this version, as `meds3 up` does first."""
+        _ready()
+        from workers.stack.home import prepare as run
+
+        run(typer.echo)
+
+    _call(command, "meds3 prepare", arguments)
+
+
 def backup(arguments: Sequence[str]) -> None:
     """`meds3 backup`."""
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from webapp.config.embedded import REDIS_SECRET, redis_socket, run_folder
 from webapp.config.secret_files import kept_secret
+from webapp.registry.bundled import bundled_ensure
 
 STATIC_MARK = ".collected"
 
@@ -60,6 +62,16 @@ def sockets_remove(home: Path) -> None:
     """Sockets and process ids of a stack that is gone."""
     for name in ("redis.sock", "redis.pid", "redis.conf", "supervisor.sock", "supervisord.pid", "supervisord.conf"):
         (run_folder(home) / name).unlink(missing_ok=True)
+
+
+def prepare(say: Callable[[str], None]) -> None:
+    """Tables, static files and what comes with the product."""
+    applied = database_prepare()
+    if applied:
+        say(f"database: {applied} migrations applied")
+    if static_collect():
+        say("static files: collected")
+    bundled_ensure()
 
 
 def database_prepare() -> int:

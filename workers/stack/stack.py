@@ -14,14 +14,7 @@ from django.db import connection
 
 from meds3core.errors import UserError
 from webapp.config.embedded import redis_url
-from workers.stack.home import (
-    database_prepare,
-    folders_make,
-    redis_configure,
-    redis_pid_file,
-    sockets_remove,
-    static_collect,
-)
+from workers.stack.home import folders_make, prepare, redis_configure, redis_pid_file, sockets_remove
 from workers.stack.leftovers import VARIABLE, all_kill, leftovers_end
 from workers.stack.lock import StackLock
 from workers.stack.services import MARGIN_SECONDS, services
@@ -71,12 +64,8 @@ class Stack:
             raise
 
     def prepare(self) -> None:
-        """Tables and static files."""
-        applied = database_prepare()
-        if applied:
-            self._say(f"database: {applied} migrations applied")
-        if static_collect():
-            self._say("static files: collected")
+        """Tables, static files, the bundled model."""
+        prepare(self._say)
 
     def start(self) -> None:
         """Start Redis and the pages; `start_late` the rest."""
@@ -157,6 +146,7 @@ class Stack:
             VARIABLE: str(self.home),
             "MEDS3_HOME": str(self.home),
             "MEDS3_REDIS": redis_url(self.home),
+            "MEDS3_REDIS_LIVE": f"{redis_url(self.home)}?db=1",
             "MEDS3_URL": os.environ.get("MEDS3_URL", self.url),
             "MEDS3_LOG_LEVEL": log_level,
             "OMP_WAIT_POLICY": "PASSIVE",
