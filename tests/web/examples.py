@@ -24,10 +24,11 @@ from webapp.accounts.selectors import user_by_name
 from webapp.accounts.services import membership_set
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.services import dataset_from_questions
+from webapp.endpoints.services import endpoint_create
 from webapp.jobs.claims import worker_register
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_submit
-from webapp.registry.models import ModelVersion
+from webapp.registry.models import Endpoint, ModelVersion
 from webapp.registry.selectors import model_folder
 from webapp.trees.models import Tree
 from webapp.uploads.models import UploadFile
@@ -126,6 +127,12 @@ def _evaluation(team: Team) -> Any:
     return measured(team, DatasetVersion.objects.get(pk=_version(team))).pk
 
 
+def _endpoint(team: Team) -> Any:
+    name, url = f"walk {Endpoint.objects.count()}", "https://hooks.ward.example/v1"
+    with override_settings(OUTBOUND_ALLOW=["hooks.ward.example"]):
+        return endpoint_create(actor=SYSTEM, team=team, name=name, url=url, model="m").pk
+
+
 EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "search_id": _search,
     "tree_id": _tree,
@@ -144,6 +151,7 @@ EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "export_id": _export,
     "slug": lambda team: team.slug,
     "webhook_id": _webhook,
+    "endpoint_id": _endpoint,
     "delivery_id": _delivery,
     "model_id": _model,
     "file_name": lambda team: "config.json",
@@ -163,6 +171,7 @@ BODIES: dict[str, Callable[[Team], Any]] = {
     "POST api/v1/teams/<team_slug>/dataset-versions/<version_id>/checks": lambda team: {},
     "POST api/v1/teams/<team_slug>/dataset-versions/<version_id>/curriculum/preview": lambda team: {},
     "POST api/v1/teams/<team_slug>/dataset-versions/<version_id>/curriculum": lambda team: {},
+    "PATCH api/v1/teams/<team_slug>/endpoints/<uuid:endpoint_id>": lambda team: {},
     "PATCH api/v1/teams/<team_slug>/webhooks/<uuid:webhook_id>": lambda team: {},
     "PATCH api/v1/teams/<team_slug>/models/<uuid:model_id>": lambda team: {"name": "Of the walk"},
 }

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET
 from webapp.accounts.models import Team
 from webapp.accounts.rules import Action
 from webapp.common.access import team_page
+from webapp.common.downloads import content_download
 from webapp.trees import selectors
 from webapp.trees.grid import tree_grid
 from webapp.trees.services import arena_read
@@ -38,6 +39,5 @@ def tree(request: HttpRequest, team: Team, tree_id: uuid.UUID) -> HttpResponse:
 def tree_json(request: HttpRequest, team: Team, tree_id: uuid.UUID) -> HttpResponse:
     """The tree as it is stored (`meds3-tree/1`), to keep."""
     found = selectors.tree_of(team=team, tree_id=tree_id)
-    answer = HttpResponse(arena_read(bytes(found.arena)), content_type="application/json")
-    answer["Content-Disposition"] = f'attachment; filename="tree-{found.position + 1}-{found.content_hash[:8]}.json"'
-    return answer
+    name = f"tree-{found.position + 1}-{found.content_hash[:8]}.json"
+    return content_download(arena_read(bytes(found.arena)), name=name, content_type="application/json")
