@@ -13,10 +13,20 @@ _LARGE = 1_000_000_000
 def chosen_device(name: str) -> torch.device:
     """`auto` is the GPU where there is one. Raises `ConfigError` for a GPU where there is none."""
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device is {name}, but torch finds no CUDA device here. Choose auto or cpu.")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda"):
+        if not torch.cuda.is_available():
+            raise ConfigError(f"device is {name}, but torch finds no CUDA device here. Choose auto or cpu.")
+        avoid_planned_attention()
     return torch.device(name)
+
+
+def avoid_planned_attention() -> None:
+    """Keep torch from cuDNN's attention, its first choice on recent GPUs; for the whole process, as torch offers it.
+
+    It plans about 10 ms for every new shape, and here shapes change with every step and batch.
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def chosen_dtype(name: Dtype, folder: PolicyFolder, device: torch.device) -> torch.dtype:

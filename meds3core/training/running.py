@@ -22,6 +22,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 from transformers.utils import logging
 
 from meds3core.config.training import TrainConfig
+from meds3core.engines.placement import avoid_planned_attention
 from meds3core.engines.policy import PolicyFolder
 from meds3core.errors import Cancelled, ConfigError
 from meds3core.progress import CancelToken, NullSink, ProgressSink
@@ -192,6 +193,8 @@ def _train(
     if cancel.cancelled:
         raise Cancelled("Stopped before the first step.")
     device = device_for(job.config)
+    if not device.cpu:
+        avoid_planned_attention()
     set_seed(job.config.seed)
     try:
         trainer = build(Setting(job.config, device, job.plan, work))
