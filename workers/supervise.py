@@ -18,6 +18,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, connection
 
+from webapp.endpoints.keys import endpoint_keys
 from webapp.jobs import claims
 from webapp.jobs.claims import Claim
 from webapp.jobs.devices import device_leases_release, device_leases_renew
@@ -44,6 +45,9 @@ class Supervisor:
         self._wish = State.RUNNING
         self._stale = False
         self._renewed = time.monotonic()
+        self._counted = self._renewed
+        self._must_end_by: float | None = None
+        self._too_long = False
         self._over = threading.Event()
 
     def run(self) -> None:
@@ -62,6 +66,7 @@ class Supervisor:
                 code = child.wait()  # before the others: nobody else may take its exit code
                 session_kill(child.pid, self.worker.pk, self.claim.job_id)
             self._free_devices()
+            self._count_work()
             if not self._stale:
                 self._say_end(code, asked)
         finally:
@@ -79,6 +84,7 @@ class Supervisor:
             PARENT_VARIABLE: str(os.getpid()),
             "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads starve every other process
             "TOKENIZERS_PARALLELISM": "false",
+            **endpoint_keys(job_id=self.claim.job_id),
         }
         with (folder / "log").open("ab") as told:
             return subprocess.Popen(
@@ -102,6 +108,9 @@ class Supervisor:
                 log.warning("job %s: the lease could not be renewed in time; its process is ended", self.claim.job_id)
                 self._stale = True
                 return False
+            if self._must_end_by is not None and now > self._must_end_by and not self._must_stop():
+                log.warning("job %s is worked on for too long", self.claim.job_id)
+                self._too_long = True
             if deadline is None and self._must_stop():
                 deadline = now + settings.JOBS_GRACE_SECONDS
                 os.killpg(child.pid, signal.SIGTERM)
@@ -112,7 +121,7 @@ class Supervisor:
         return deadline is not None
 
     def _must_stop(self) -> bool:
-        return self._told_to_end or self._wish != State.RUNNING or self._drain.exists()
+        return self._told_to_end or self._too_long or self._wish != State.RUNNING or self._drain.exists()
 
     def _on_sigterm(self, *_: Any) -> None:
         self._told_to_end = True
@@ -123,8 +132,11 @@ class Supervisor:
         while not self._over.wait(settings.JOBS_WISH_SECONDS):
             begun = time.monotonic()
             try:
+                if self._must_end_by is None:
+                    self._must_end_by = begun + claims.time_left(claim=self.claim)
                 if begun - renewed >= settings.JOBS_HEARTBEAT_SECONDS:
-                    self._wish = claims.lease_renew(claim=self.claim, worker=self.worker)
+                    self._wish = claims.lease_renew(claim=self.claim, worker=self.worker, worked=begun - self._counted)
+                    self._counted = begun
                     device_leases_renew(holder=holder_of(self.claim))
                     self._renewed = renewed = begun
                 else:
@@ -153,12 +165,20 @@ class Supervisor:
             self._write(lambda: claims.job_finish(claim=claim))
         elif code == exits.REFUSED:
             self._write(lambda: claims.job_fail(claim=claim, **_stored(claim)))
+        elif self._too_long and code != exits.STALE:
+            self._write(lambda: claims.job_overdue(claim=claim))
         elif code == exits.STOPPED or (asked and code != exits.BROKE):
             self._write(lambda: claims.job_stopped(claim=claim))
         elif code == exits.STALE:
             log.info("job %s has gone on without attempt %d", claim.job_id, claim.attempt)
         else:
             self._write(lambda: claims.job_crashed(claim=claim, account=_account(code, claim)))
+
+    def _count_work(self) -> None:
+        try:
+            claims.work_count(claim=self.claim, seconds=time.monotonic() - self._counted)
+        except DatabaseError:
+            connection.close()  # some seconds are not counted
 
     def _free_devices(self) -> None:
         try:

@@ -14,6 +14,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import redis
 from django.conf import settings
@@ -27,14 +28,19 @@ from webapp.jobs.dispatch import QueueUnreachable, doorbells_waiting, ring
 from webapp.jobs.kinds import Queue
 from webapp.jobs.selectors import eligible_jobs
 from webapp.jobs.shards import parent_settle, parents_open
+from webapp.jobs.thinning import events_thin
 from webapp.uploads.importing import previews_sweep
 from webapp.uploads.services import uploads_sweep
 from webapp.webhooks.delivery import deliveries_expire
+from workers import alive
 from workers.deliver import deliver_until
+from workers.identity import worker_name
+from workers.post import post_until
 
 log = logging.getLogger("workers.sweep")
 
 CHORES: tuple[Callable[[], object], ...] = (
+    events_thin,
     imports_sweep,
     deletions_go_on,
     deliveries_expire,
@@ -82,13 +88,16 @@ def main() -> None:
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
-    sending = threading.Thread(target=deliver_until, args=(over,), name="deliver")
-    sending.start()
+    threads = [threading.Thread(target=work, args=(over,), name=work.__name__) for work in (deliver_until, post_until)]
+    for thread in threads:
+        thread.start()
     while True:
         sweep()
+        alive.touch(Path(settings.HOME), worker_name("sweep"))
         tidy()
         if over.wait(settings.JOBS_SWEEP_SECONDS):
-            sending.join()
+            for thread in threads:
+                thread.join()
             return
 
 

@@ -1,5 +1,6 @@
 """Submitting, claiming, steering and ending jobs: what a person and a worker see, through the services."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from webapp.accounts.models import AuditEntry, User
 from webapp.accounts.rules import Role
 from webapp.accounts.services import Actor, membership_set, system_team
 from webapp.jobs import claims, reports, selectors, services
+from webapp.jobs.kinds import KINDS
 from webapp.jobs.models import Job, MetricChunk, State
 from webapp.jobs.references import references_check
 from webapp.jobs.transitions import JobError, StaleAttempt
@@ -82,7 +84,8 @@ def test_progress_makes_at_most_one_event_a_second(worker):
         ({"kind": "backup"}, "cannot run jobs of the kind 'Backup'"),
     ],
 )
-def test_what_cannot_be_run_is_refused_with_its_reason(spec, said):
+def test_what_cannot_be_run_is_refused_with_its_reason(spec, said, monkeypatch):
+    monkeypatch.setitem(KINDS, "backup", replace(KINDS["backup"], offered=False))
     with pytest.raises(JobError, match=said):
         services.job_submit(actor=operator(), team=system_team(), spec=spec)
     assert not Job.objects.exists()

@@ -90,6 +90,16 @@ class ProfileForm(forms.Form):
 
     name = forms.CharField(max_length=150, required=False, label="Name")
     theme = forms.ChoiceField(choices=Theme.choices, label="Appearance")
+    mail_when_job_ends = forms.BooleanField(
+        required=False,
+        label="Mail me when a job of mine ends",
+        help_text="The mail names team, kind and outcome and links to the job; nothing of its content.",
+    )
+
+    def __init__(self, *args: Any, has_mail: bool, **others: Any) -> None:
+        super().__init__(*args, **others)
+        if not has_mail:
+            del self.fields["mail_when_job_ends"]
 
 
 class EmailForm(forms.Form):

@@ -58,10 +58,12 @@ def user_create(*, actor: Actor, username: str, email: str = "", name: str = "",
 
 
 @transaction.atomic
-def user_change(*, actor: Actor, user: User, name: str, theme: Theme) -> None:
-    """A person's own name and how pages look to them."""
+def user_change(*, actor: Actor, user: User, name: str, theme: Theme, mail_when_job_ends: bool | None = None) -> None:
+    """A person's own name, how pages look to them, and whether they are mailed when a job of theirs ends."""
     user.name, user.theme = name, theme
-    user.save(update_fields=["name", "theme"])
+    if mail_when_job_ends is not None:
+        user.mail_when_job_ends = mail_when_job_ends
+    user.save(update_fields=["name", "theme", "mail_when_job_ends"])
     audit_write(actor=actor, verb="user.changed", team=None, subject=user.username)
 
 

@@ -14,9 +14,11 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
+from webapp.jobs.kinds import KINDS
 from webapp.jobs.models import Checkpoint, Job, State, TeamShare, Worker
 from webapp.jobs.selectors import eligible_jobs, expired_jobs, under_limit
 from webapp.jobs.shards import shard_settle_on_commit, standing_of
+from webapp.jobs.standing import span
 from webapp.jobs.transitions import (
     StaleAttempt,
     clock,
@@ -29,6 +31,7 @@ from webapp.jobs.transitions import (
 
 CRASHED = "crashed"
 LEASE_LOST = "worker-lost"
+TOO_LONG = "too-long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +114,46 @@ def job_claim(*, queue: str, worker: Worker) -> Claim | None:
     return None
 
 
-def lease_renew(*, claim: Claim, worker: Worker) -> State:
-    """Keep the job for another lease; gives its state, which says whether to stop. Raises `StaleAttempt`."""
+def lease_renew(*, claim: Claim, worker: Worker, worked: float = 0.0) -> State:
+    """Keep the job for another lease; gives its state, which says whether to stop. Raises `StaleAttempt`.
+
+    `worked` are the seconds since the last time.
+    """
     written = live_rows(job_id=claim.job_id, attempt=claim.attempt).update(
-        lease_expires=in_seconds(settings.JOBS_LEASE_SECONDS)
+        lease_expires=in_seconds(settings.JOBS_LEASE_SECONDS), worked=F("worked") + worked
     )
     refuse_stale(written=written, job_id=claim.job_id, attempt=claim.attempt)
     Worker.objects.filter(pk=worker.pk).update(heartbeat=Now())
     return job_wish(claim=claim)
+
+
+def work_count(*, claim: Claim, seconds: float) -> None:
+    """Count what was worked since the lease was renewed last. Nothing happens when the attempt is over."""
+    live_rows(job_id=claim.job_id, attempt=claim.attempt).update(worked=F("worked") + seconds)
+
+
+def time_left(*, claim: Claim) -> float:
+    """Seconds for which the job may still be worked on, over all its attempts since it was submitted or retried."""
+    kind, worked = Job.objects.filter(pk=claim.job_id).values_list("kind", "worked").get()
+    return longest_hours(kind) * 3600 - worked
+
+
+def job_overdue(*, claim: Claim) -> State:
+    """It was worked on for longer than jobs of its kind may be. Raises `StaleAttempt`."""
+    kind = Job.objects.filter(pk=claim.job_id).values_list("kind", flat=True).get()
+    label, hours = KINDS[kind].label, longest_hours(kind)
+    longest = span(hours * 3600)
+    return job_fail(
+        claim=claim,
+        code=TOO_LONG,
+        message=f"It was worked on for {longest}, the longest that a job of the kind {label} may take",
+    )
+
+
+def longest_hours(kind: str) -> float:
+    """How long jobs of a kind may be worked on: the operator's setting, else the kind's own."""
+    found: float = settings.JOBS_LONGEST_HOURS.get(kind, KINDS[kind].longest_hours)
+    return found
 
 
 def job_wish(*, claim: Claim) -> State:

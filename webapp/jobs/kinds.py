@@ -20,6 +20,8 @@ class Kind:
     queue: Queue
     max_failures: int = 3
     """Lost leases and crashes after which the job has failed."""
+    longest_hours: float = 14 * 24
+    """Hours for which workers may work on it, pauses left out; `MEDS3_JOBS_LONGEST` has the operator's own."""
     operators_only: bool = False
     offered: bool = False
     """Whether this version can run it; the others are known and refused."""
@@ -30,12 +32,12 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "preview": Kind("Preview of a file", Queue.CPU, max_failures=2, offered=True, listed=False),
-    "import": Kind("Import", Queue.CPU, offered=True),
+    "preview": Kind("Preview of a file", Queue.CPU, max_failures=2, longest_hours=1, offered=True, listed=False),
+    "import": Kind("Import", Queue.CPU, longest_hours=24, offered=True),
     "pass-rates": Kind("Curriculum pass rates", Queue.GPU, offered=True),
     "search": Kind("Search", Queue.GPU, offered=True, standing="webapp.trees.selectors.search_standing"),
     "tree-scoring": Kind("Scoring of trees", Queue.GPU, offered=True),
-    "labels": Kind("Label build", Queue.CPU, offered=True),
+    "labels": Kind("Label build", Queue.CPU, longest_hours=24, offered=True),
     "sft": Kind("Fine-tuning", Queue.GPU, offered=True),
     "dpo": Kind("Preference training", Queue.GPU, offered=True),
     "prm": Kind("Process reward model", Queue.GPU, offered=True),
@@ -44,10 +46,10 @@ KINDS: Mapping[str, Kind] = {
     "evaluation": Kind("Evaluation", Queue.GPU, offered=True),
     "evolution": Kind("Evolution", Queue.GPU, offered=True),
     "estimate": Kind("Estimate", Queue.GPU),
-    "model-import": Kind("Model import", Queue.CPU, offered=True),
-    "export": Kind("Export", Queue.CPU, offered=True),
-    "curriculum": Kind("Curriculum", Queue.CPU, offered=True),
-    "dataset-check": Kind("Check of a dataset", Queue.CPU, offered=True),
-    "backup": Kind("Backup", Queue.CPU, operators_only=True, offered=True),
-    "self-check": Kind("Self-check", Queue.CPU, operators_only=True, offered=True),
+    "model-import": Kind("Model import", Queue.CPU, longest_hours=48, offered=True),
+    "export": Kind("Export", Queue.CPU, longest_hours=24, offered=True),
+    "curriculum": Kind("Curriculum", Queue.CPU, longest_hours=24, offered=True),
+    "dataset-check": Kind("Check of a dataset", Queue.CPU, longest_hours=24, offered=True),
+    "backup": Kind("Backup", Queue.CPU, longest_hours=48, operators_only=True, offered=True),
+    "self-check": Kind("Self-check", Queue.CPU, longest_hours=12, operators_only=True, offered=True),
 }

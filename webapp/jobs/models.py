@@ -117,7 +117,7 @@ class TeamShare(models.Model):
 
 
 class JobStage(models.Model):
-    """A part of a long job that has a name of its own. An evolution's are all known beforehand, and some run at once."""
+    """A part of a long job with a name of its own. An evolution's are all known beforehand, and some run at once."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="stages")
     name = models.CharField(max_length=80)

@@ -117,6 +117,7 @@ def job_resume(*, actor: Actor, job: Job) -> Job:
 def job_retry(*, actor: Actor, job: Job) -> Job:
     """Put a failed or cancelled job back into its queue, with a clean count of failures; it goes on from its place."""
     blank = {"failures": 0, "error_code": "", "error_message": "", "ended": None}
+    blank |= {"worked": 0.0, "notice_due": False, "thinned": False}
     return _queue_again(
         actor, job, "job.retried", (State.FAILED, State.CANCELLED), f"Tried again by {actor.name}.", **blank
     )

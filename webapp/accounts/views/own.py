@@ -1,6 +1,7 @@
 """A person's own pages: profile, e-mail, a new team. Password and second factor are allauth's."""
 
 from allauth.account.decorators import reauthentication_required
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -18,10 +19,18 @@ from webapp.common.access import actor_of, operator_page, signed_in
 def profile(request: HttpRequest) -> HttpResponse:
     """Name and appearance; ways to everything else about oneself."""
     user = request.user
-    form = ProfileForm(request.POST or None, initial={"name": user.name, "theme": user.theme})
+    initial = {"name": user.name, "theme": user.theme, "mail_when_job_ends": user.mail_when_job_ends}
+    has_mail = settings.HAS_MAIL and bool(user.email)
+    form = ProfileForm(request.POST or None, initial=initial, has_mail=has_mail)
     if request.method == "POST" and form.is_valid():
         theme = Theme(form.cleaned_data["theme"])
-        user_change(actor=actor_of(request), user=user, name=form.cleaned_data["name"], theme=theme)
+        user_change(
+            actor=actor_of(request),
+            user=user,
+            name=form.cleaned_data["name"],
+            theme=theme,
+            mail_when_job_ends=form.cleaned_data.get("mail_when_job_ends"),
+        )
         messages.success(request, "Saved.")
         return redirect("profile")
     context = {"form": form, "memberships": memberships_for(user=user)}

@@ -170,7 +170,7 @@ class TeamTopic:
 
 
 def rows_since(*, team: Team, have: dict[UUID, int]) -> str:
-    """What brings a page of a list up to date: rows that are newer than what it has, and jobs that are newer than all."""
+    """What brings a page of a list up to date: rows newer than what it has, and jobs newer than all."""
     rows = overviews.team_jobs(team_id=team.pk)
     changed_rows = [job for job in rows.filter(pk__in=list(have)) if job.next_seq - 1 > have[job.pk]]
     newest = list(rows.filter(pk__gt=max(have))[:50]) if have else list(rows[:50])
