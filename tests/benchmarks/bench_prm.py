@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -72,11 +73,11 @@ async def grow_trees(count: int, seed: int) -> list[Tree]:
     return trees
 
 
-def write_reward_model(folder: Path) -> Path:
-    """The bundled policy's backbone with an untrained head."""
-    policy = inspect_policy(policy_folder())
+def write_reward_model(folder: Path, start: Path, dtype: torch.dtype) -> Path:
+    """A policy's backbone with an untrained head."""
+    policy = inspect_policy(start)
     folder.mkdir()
-    new_reward_model(policy, torch.float32).save_pretrained(folder)
+    new_reward_model(policy, dtype).save_pretrained(folder)
     carry_files(policy.path, folder, but=("config.json", "generation_config.json"))
     (folder / "meds3.json").write_text(json.dumps({"role": "prm", "score_head": "sigmoid"}))
     return folder
@@ -117,7 +118,7 @@ def best_times(repeat: int, works: dict[str, Callable[[], object]]) -> dict[str,
     for turn in range(repeat + 1):
         for name, work in works.items():
             start = time.perf_counter()
-            work()
+            work()  # scores come back to the CPU: nothing is left undone on a GPU
             if turn:
                 times[name] = min(times.get(name, float("inf")), time.perf_counter() - start)
     return times
@@ -172,15 +173,17 @@ def _own_tokens(encoder: TrajectoryEncoder, tree: Tree, node: int) -> int:
     return ends[-1] - (ends[-2] if len(ends) > 1 else len(encoder.prompt(tree.question)) - 1)
 
 
-def training(trees: list[Tree], folder: Path, repeat: int) -> dict[str, float]:
+def training(trees: list[Tree], folder: Path, repeat: int, start: Path, **changes: object) -> dict[str, float]:
     """Seconds of one epoch over all leaves' trajectories."""
     trajectories = [trajectory for tree in trees for trajectory in labelled(tree)]
     base = TRAINING_PRESETS["clinic"]["prm"]
     seconds: dict[str, float] = {}
     for turn in range(repeat):
         for layout in ("tree", "flat"):
-            config = PrmConfig.model_validate(base.model_dump() | {"epochs": 1.0, "layout": layout, "log_every": 1000})
-            result = train_prm(policy_folder(), trajectories, config, folder / f"{layout}-{turn}")
+            quick = {"epochs": 1.0, "layout": layout, "log_every": 1000} | changes
+            config = PrmConfig.model_validate(base.model_dump() | quick)
+            result = train_prm(start, trajectories, config, folder / f"{layout}-{turn}")
+            shutil.rmtree(folder / f"{layout}-{turn}")
             seconds[layout] = min(seconds.get(layout, float("inf")), result.seconds)
     return {
         "trajectories": len(trajectories),
@@ -203,8 +206,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         figures = {
-            "scoring": scoring(trees, write_reward_model(folder / "prm"), options.repeat),
-            "training": training(trees, folder, options.repeat),
+            "scoring": scoring(
+                trees, write_reward_model(folder / "prm", policy_folder(), torch.float32), options.repeat
+            ),
+            "training": training(trees, folder, options.repeat, policy_folder()),
         }
     print(json.dumps(figures))
 

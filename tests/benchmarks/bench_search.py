@@ -36,9 +36,8 @@ from tests.benchmarks.schedules import OnePromptAtATime, TimedEngine
 
 CONFIGS = {"transformers": TransformersEngineConfig(), "vllm": VllmEngineConfig()}
 
-
-def make_engine(kind: str) -> Engine:
-    return load_engine(policy_folder(), CONFIGS[kind])
+Make = Callable[[], Engine]
+"""A fresh engine."""
 
 
 def tools_for(engine: Engine) -> SearchTools:
@@ -60,10 +59,10 @@ async def grow_all(
 
 
 async def against_engine_limit(
-    kind: str, questions: Sequence[Question], concurrency: int, replay_too: bool = True
+    make: Make, questions: Sequence[Question], concurrency: int, replay_too: bool = True
 ) -> dict[str, float]:
     """Search and all-at-once replay of its requests, each on a fresh engine of the same process."""
-    engine = make_engine(kind)
+    engine = make()
     await warm_up(engine)
     timed = TimedEngine(engine)
     finished: list[float] = []
@@ -79,7 +78,7 @@ async def against_engine_limit(
     steady = timed.tokens_between(first, last) / (last - first)
     tokens = sum(count for _, count in timed.arrivals)
 
-    engine = make_engine(kind)
+    engine = make()
     await warm_up(engine)
     replay = TimedEngine(engine)
     start = time.perf_counter()
@@ -101,9 +100,9 @@ async def against_engine_limit(
     }
 
 
-async def against_published_schedule(kind: str, questions: Sequence[Question], few: int) -> dict[str, float]:
+async def against_published_schedule(make: Make, questions: Sequence[Question], few: int) -> dict[str, float]:
     """Nodes per second of all questions at once and of the first `few` one by one; the trees must be the same."""
-    engine = make_engine(kind)
+    engine = make()
     await warm_up(engine)
     start = time.perf_counter()
     at_once = await grow_all(questions, engine, len(questions))
@@ -123,9 +122,9 @@ async def against_published_schedule(kind: str, questions: Sequence[Question], f
     }
 
 
-async def alone_and_in_company(kind: str, questions: Sequence[Question]) -> dict[str, float]:
+async def alone_and_in_company(make: Make, questions: Sequence[Question]) -> dict[str, float]:
     """How many trees come out differently among 64 than among 4."""
-    engine = make_engine(kind)
+    engine = make()
     company = await grow_all(questions, engine, 64)
     alone = await grow_all(questions, engine, 4)
     await engine.close()
@@ -147,20 +146,22 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=["limit", "published", "company"])
     options = parser.parse_args()
+    config = CONFIGS[options.engine]
+
+    def make() -> Engine:
+        return load_engine(policy_folder(), config)
+
     questions = generate("train", options.questions, 5)
     figures: dict[str, dict[str, float]] = {}
     if "limit" in options.only:
-        runs = [
-            asyncio.run(against_engine_limit(options.engine, questions, options.concurrency))
-            for _ in range(options.repeat)
-        ]
+        runs = [asyncio.run(against_engine_limit(make, questions, options.concurrency)) for _ in range(options.repeat)]
         figures["limit"] = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
         if len(questions) > 256:
-            figures["forest_256"] = asyncio.run(against_engine_limit(options.engine, questions[:320], 256, False))
+            figures["forest_256"] = asyncio.run(against_engine_limit(make, questions[:320], 256, False))
     if "published" in options.only:
-        figures["published"] = asyncio.run(against_published_schedule(options.engine, questions[:64], options.few))
+        figures["published"] = asyncio.run(against_published_schedule(make, questions[:64], options.few))
     if "company" in options.only:
-        figures["company"] = asyncio.run(alone_and_in_company(options.engine, questions[:128]))
+        figures["company"] = asyncio.run(alone_and_in_company(make, questions[:128]))
     print(json.dumps({"engine": options.engine, **figures}, indent=1))
 
 

@@ -23,7 +23,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 import torch
 from datasets import Dataset
-from transformers import PrinterCallback, Trainer, TrainerCallback
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
 from trl import DPOConfig as DpoArguments
 from trl import SFTConfig as SftArguments
 from trl import SFTTrainer
@@ -37,7 +37,8 @@ from meds3core.sandbox.questions import case_of, generate
 from meds3core.sandbox.writing import write
 from meds3core.training.batches import Plan, plan_batches
 from meds3core.training.dpo import PairTrainer, train_dpo
-from meds3core.training.models import load_policy, load_tokenizer
+from meds3core.training.models import load_policy, load_tokenizer, lora_config
+from meds3core.training.running import device_for
 from meds3core.training.sft import sft_rows, train_sft
 from meds3core.types.labels import PairKind, PreferencePair, SftExample
 
@@ -52,9 +53,14 @@ class Stopwatch(TrainerCallback):
 
     def emit(self, event: ProgressEvent) -> None:
         if event.kind == "training-step":
-            self.times.append(_now())
+            self._take(event.done in (1, event.total))
 
-    def on_step_end(self, *_: Any, **__: Any) -> None:
+    def on_step_end(self, _: Any, state: TrainerState, *__: Any, **___: Any) -> None:
+        self._take(state.global_step in (1, state.max_steps))
+
+    def _take(self, finished: bool) -> None:
+        if finished and torch.cuda.is_available():  # between first and last step nobody waits for the GPU
+            torch.cuda.synchronize()
         self.times.append(_now())
 
     @property
@@ -108,7 +114,7 @@ def plain_arguments(kind: Any, config: TrainConfig, plan: Plan, folder: Path, **
         learning_rate=config.learning_rate,
         lr_scheduler_type=config.schedule,
         max_grad_norm=config.clip_norm,
-        bf16=False,
+        bf16=device_for(config).autocast,
         use_cpu=not torch.cuda.is_available(),
         gradient_checkpointing=False,
         seed=config.seed,
@@ -130,9 +136,10 @@ def timed(trainer: Trainer) -> tuple[float, float]:
     return watch.taken
 
 
-def sft(count: int, threads: int) -> tuple[int, Any, Any]:
-    config = SftConfig(learning_rate=1e-4, batch_size=32, micro_batch_size=32, max_length=1024, threads=threads)
-    policy = inspect_policy(policy_folder())
+def sft(count: int, threads: int | None, folder: Path, **changes: Any) -> tuple[int, Any, Any]:
+    quick = {"learning_rate": 1e-4, "batch_size": 32, "micro_batch_size": 32, "max_length": 1024, "threads": threads}
+    config = SftConfig.model_validate(quick | changes)
+    policy = inspect_policy(folder)
     tokenizer = load_tokenizer(policy)
     examples = sft_examples(count)
     rows = sft_rows(TrajectoryEncoder(tokenizer), examples, config.max_length)
@@ -140,28 +147,30 @@ def sft(count: int, threads: int) -> tuple[int, Any, Any]:
     columns = {"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]}
     data = Dataset.from_dict(columns).select(plan.order)
 
-    def ours(folder: Path) -> tuple[float, float]:
+    def ours(work: Path) -> tuple[float, float]:
         watch = Stopwatch()
-        train_sft(policy.path, examples, config, folder / "model", sink=watch)
+        train_sft(policy.path, examples, config, work / "model", sink=watch)
         return watch.taken
 
-    def library(folder: Path) -> tuple[float, float]:
+    def library(work: Path) -> tuple[float, float]:
         own = {"dataset_kwargs": {"skip_prepare_dataset": True}}
         return timed(
             SFTTrainer(
-                model=load_policy(policy, torch.float32),
-                args=plain_arguments(SftArguments, config, plan, folder, **own),
+                model=load_policy(policy, device_for(config).weights),
+                args=plain_arguments(SftArguments, config, plan, work, **own),
                 train_dataset=data,
                 processing_class=tokenizer,
+                peft_config=lora_config(config.lora),
             )
         )
 
     return plan.tokens[-1] - plan.tokens[0], ours, library
 
 
-def dpo(count: int, threads: int) -> tuple[int, Any, Any]:
-    config = DpoConfig(learning_rate=1e-5, batch_size=32, micro_batch_size=32, max_length=1024, threads=threads)
-    policy = inspect_policy(policy_folder())
+def dpo(count: int, threads: int | None, folder: Path, **changes: Any) -> tuple[int, Any, Any]:
+    quick = {"learning_rate": 1e-5, "batch_size": 32, "micro_batch_size": 32, "max_length": 1024, "threads": threads}
+    config = DpoConfig.model_validate(quick | changes)
+    policy = inspect_policy(folder)
     tokenizer = load_tokenizer(policy)
     pairs = preference_pairs(count)
     rows = [TrajectoryEncoder(tokenizer).pair(pair) for pair in pairs]
@@ -174,20 +183,21 @@ def dpo(count: int, threads: int) -> tuple[int, Any, Any]:
         }
     )
 
-    def ours(folder: Path) -> tuple[float, float]:
+    def ours(work: Path) -> tuple[float, float]:
         watch = Stopwatch()
-        train_dpo(policy.path, pairs, config, folder / "model", sink=watch)
+        train_dpo(policy.path, pairs, config, work / "model", sink=watch)
         return watch.taken
 
-    def library(folder: Path) -> tuple[float, float]:
+    def library(work: Path) -> tuple[float, float]:
         # TRL cannot take ids without the subclass; its loop and its loss are TRL's own.
         trainer = PairTrainer(
             order=plan.order,
-            reference=folder / "reference.safetensors",
-            model=load_policy(policy, torch.float32),
-            args=plain_arguments(DpoArguments, config, plan, folder, beta=config.beta, precompute_ref_log_probs=True),
+            reference=work / "reference.safetensors",
+            model=load_policy(policy, device_for(config).weights),
+            args=plain_arguments(DpoArguments, config, plan, work, beta=config.beta, precompute_ref_log_probs=True),
             train_dataset=data,
             processing_class=tokenizer,
+            peft_config=lora_config(config.lora),
         )
         return timed(trainer)
 
@@ -224,7 +234,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     figures = {
-        method.__name__: compare(*method(options.examples, options.threads), options.repeats) for method in (sft, dpo)
+        method.__name__: compare(*method(options.examples, options.threads, policy_folder()), options.repeats)
+        for method in (sft, dpo)
     }
     print(json.dumps({"benchmark": "training", "threads": options.threads, **figures}), flush=True)
 

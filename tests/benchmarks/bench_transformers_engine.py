@@ -13,9 +13,11 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -81,11 +83,11 @@ async def measure_engine(engine: TransformersEngine, in_flight: int, per_prompt:
     return Rate(tokens, time.perf_counter() - start, time.process_time() - busy)
 
 
-def measure_generate(folder: Path, batch: int, seconds: float) -> Rate:
+def measure_generate(folder: Path, batch: int, seconds: float, device: torch.device, dtype: torch.dtype) -> Rate:
     """The library's own generation on batches of the same requests."""
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
     encoder = PromptEncoder(tokenizer)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa").to(device).eval()
     pad = tokenizer.pad_token_id or 0
     settings = GenerationConfig(
         max_new_tokens=MAX_TOKENS, do_sample=True, top_k=0, pad_token_id=pad, eos_token_id=model.config.eos_token_id,
@@ -93,6 +95,8 @@ def measure_generate(folder: Path, batch: int, seconds: float) -> Rate:
     )  # fmt: skip
     asked = requests(4, first=batch)
     tokens, at = 0, 0
+    if device.type == "cuda":  # kernels are loaded when first used
+        model.generate(torch.ones(batch, 8, dtype=torch.long, device=device), max_new_tokens=4, pad_token_id=pad)
     start, busy = time.perf_counter(), time.process_time()
     while time.perf_counter() - start < seconds:
         prompts = [encoder.encode(asked[(at + i) % len(asked)].prompt) for i in range(batch)]
@@ -100,6 +104,7 @@ def measure_generate(folder: Path, batch: int, seconds: float) -> Rate:
         width = max(map(len, prompts))
         ids = torch.tensor([[pad] * (width - len(prompt)) + prompt for prompt in prompts])
         mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+        ids, mask = ids.to(device), mask.to(device)
         with torch.inference_mode():
             out = model.generate(ids, attention_mask=mask, generation_config=settings)[:, width:]
         eos = settings.eos_token_id if isinstance(settings.eos_token_id, list) else [settings.eos_token_id]
@@ -109,42 +114,47 @@ def measure_generate(folder: Path, batch: int, seconds: float) -> Rate:
     return Rate(tokens, time.perf_counter() - start, time.process_time() - busy)
 
 
+def compare(
+    folder: Path, config: TransformersEngineConfig, levels: Sequence[int], seconds: float
+) -> list[dict[str, Any]]:
+    """Figures of every level: the engine's with four requests to a prompt and with one, and the library's."""
+    engine = TransformersEngine.load(folder, config)
+
+    async def all_levels() -> list[tuple[int, Rate, Rate]]:
+        await measure_engine(engine, 8, 1, 0.5)
+        rates = [
+            (level, await measure_engine(engine, level, 4, seconds), await measure_engine(engine, level, 1, seconds))
+            for level in levels
+        ]
+        await engine.close()
+        return rates
+
+    figures = []
+    device, dtype = engine.model.device, engine.model.dtype
+    for level, shared, single in asyncio.run(all_levels()):
+        library = measure_generate(folder, level, seconds, device, dtype)
+        rates = {"engine": shared, "engine_distinct_prompts": single, "generate": library}
+        figures.append(
+            {
+                "in_flight": level,
+                "tokens_per_s": {name: round(rate.per_second) for name, rate in rates.items()},
+                "tokens_per_processor_s": {name: round(rate.per_processor_second) for name, rate in rates.items()},
+                "ratio": round(shared.per_second / library.per_second, 2),
+                "ratio_of_processor_time": round(shared.per_processor_second / library.per_processor_second, 2),
+            }
+        )
+    return figures
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=policy_folder())
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--levels", type=int, nargs="+", default=LEVELS)
     arguments = parser.parse_args()
-    engine = TransformersEngine.load(arguments.folder, TransformersEngineConfig(device="cpu"))
-
-    async def all_levels() -> list[tuple[int, Rate, Rate]]:
-        await measure_engine(engine, 8, 1, 0.5)
-        rates = [
-            (
-                level,
-                await measure_engine(engine, level, 4, arguments.seconds),
-                await measure_engine(engine, level, 1, arguments.seconds),
-            )
-            for level in arguments.levels
-        ]
-        await engine.close()
-        return rates
-
-    for level, shared, single in asyncio.run(all_levels()):
-        library = measure_generate(arguments.folder, level, arguments.seconds)
-        rates = {"engine": shared, "engine_distinct_prompts": single, "generate": library}
-        print(
-            json.dumps(
-                {
-                    "in_flight": level,
-                    "tokens_per_s": {name: round(rate.per_second) for name, rate in rates.items()},
-                    "tokens_per_processor_s": {name: round(rate.per_processor_second) for name, rate in rates.items()},
-                    "ratio": round(shared.per_second / library.per_second, 2),
-                    "ratio_of_processor_time": round(shared.per_processor_second / library.per_processor_second, 2),
-                }
-            ),
-            flush=True,
-        )
+    config = TransformersEngineConfig(device="cpu")
+    for figures in compare(arguments.folder, config, arguments.levels, arguments.seconds):
+        print(json.dumps(figures), flush=True)
 
 
 if __name__ == "__main__":

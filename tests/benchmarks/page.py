@@ -136,11 +136,53 @@ def _labels(figures: dict[str, Any]) -> str:
     return _table(rows) + _LABELS
 
 
+_GPU = """
+Run by `make bench PARTS=gpu` on a machine with a GPU, in bfloat16. `1B` has the layers of Llama 3.2 1B and writes what
+the bundled policy writes (weights are added that change no output), so that searches are real ones; `random` has the
+shape and the vocabulary of Qwen2.5 0.5B. The library's `generate` runs with the attention that the engine uses;
+batches of it wait for their slowest row. *Against 1*: the engine's tokens/s over those at one request at a time.
+"""
+
+
+def _gpu(figures: dict[str, Any]) -> str:
+    rows: list[tuple[str, ...]] = [
+        ("model, in flight", "engine, tokens/s", "`generate`, tokens/s", "ratio", "against 1")
+    ]
+    for model, levels in figures.get("engines", {}).items():
+        for each in levels:
+            engine, library = (each["tokens_per_s"][side] for side in ("engine", "generate"))
+            gain = engine / levels[0]["tokens_per_s"]["engine"]
+            name = f"{model}, {each['in_flight']}"
+            rows.append((name, f"{engine:,}", f"{library:,}", f"**{each['ratio']:.2f}**", f"{gain:.0f}×"))
+    text = _table(rows)
+    if "search" in figures:
+        limit, published = figures["search"]["limit"], figures["search"]["published"]
+        text += "\n" + _table(
+            [
+                ("search, 1B", "value"),
+                ("questions, trees at once", f"{limit['questions']}, {limit['concurrency']}"),
+                ("search, steady, tokens/s", f"{limit['search_tokens_per_s_steady']:,.0f}"),
+                ("**ratio to the engine's limit, steady**", f"**{limit['ratio_steady']:.2f}**"),
+                ("ratio, whole run", f"{limit['ratio_whole']:.2f}"),
+                ("64 trees at once, nodes/s", f"{published['nodes_per_s_at_once']:.1f}"),
+                ("published schedule, nodes/s", f"{published['nodes_per_s_published_schedule']:.1f}"),
+                ("**ratio**", f"**{published['ratio']:.1f}**"),
+                ("event loop's share of wall", f"{limit['event_loop_share_of_wall']:.1%}"),
+            ]
+        )
+    if "prm" in figures:
+        text += "\n" + _prm(figures["prm"])
+    if "training" in figures:
+        text += "\n" + _training(figures["training"])
+    return text + _GPU
+
+
 PARTS = {
     "search": ("Search", _search),
     "engines": ("The engines by themselves", _engines),
     "labels": ("Labels", _labels),
     "training": ("Training", _training),
     "prm": ("Reward models: whole trees in one pass", _prm),
+    "gpu": ("On a GPU", _gpu),
 }
 """Title and writer of each part, in the order of the page."""

@@ -38,7 +38,9 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     store = DOCS / "benchmarks.json"
     known: dict[str, Any] = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
-    for part in options.parts or PARTS:
+    import torch
+
+    for part in options.parts or [part for part in PARTS if part != "gpu" or torch.cuda.is_available()]:
         print(f"{part} …", flush=True)
         figures = _measure(part, options)
         known[part] = {"date": date.today().isoformat(), "machine": machine(), "figures": figures}
