@@ -40,6 +40,7 @@ app.conf.update(
     worker_concurrency=1,
     worker_pool="prefork",  # a parent-death signal follows the thread that started the child
     worker_pool_start_method="spawn",
+    worker_proc_alive_timeout=120.0,  # it imports Django anew, which takes a busy machine more than 4 s
     worker_hijack_root_logger=False,
     worker_send_task_events=False,
     worker_enable_remote_control=True,
