@@ -173,7 +173,7 @@ BODIES: dict[str, Callable[[Team], Any]] = {
     "POST api/v1/teams/<team_slug>/dataset-versions/<version_id>/curriculum": lambda team: {},
     "PATCH api/v1/teams/<team_slug>/endpoints/<uuid:endpoint_id>": lambda team: {},
     "PATCH api/v1/teams/<team_slug>/webhooks/<uuid:webhook_id>": lambda team: {},
-    "PATCH api/v1/teams/<team_slug>/models/<uuid:model_id>": lambda team: {"name": "Of the walk"},
+    "PATCH api/v1/teams/<team_slug>/models/<uuidstr:model_id>": lambda team: {"name": "Of the walk"},
 }
 """Operations of the API that need a body to come as far as their object: by `METHOD route`, a body that fits."""
 

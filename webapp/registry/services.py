@@ -37,6 +37,9 @@ __all__ = [
 ]
 
 
+ALIAS_LENGTH = 40
+
+
 # --- made by jobs --------------------------------------------------------------------------------------------------
 
 
@@ -159,6 +162,8 @@ def model_alias_set(*, actor: Actor, model: ModelVersion, alias: str) -> ModelAl
     """Let the word mean this version of its name from now on. A model that is not ready cannot have one."""
     if not model.ready:
         raise RegistryError(f"{model} is not ready yet.")
+    if len(alias) > ALIAS_LENGTH:
+        raise RegistryError(f"An alias has {ALIAS_LENGTH} characters at most.")
     given, _ = ModelAlias.objects.update_or_create(
         team=model.team, name=model.name, alias=alias, defaults={"model": model}
     )

@@ -66,6 +66,11 @@ def root_folder(root: str, folder: str) -> Path:
     return real
 
 
+def hub_offered() -> bool:
+    """Whether the operator lets anything be fetched from the hub."""
+    return bool(settings.HUB_ALLOW)
+
+
 def hub_allowed(name: str) -> bool:
     """Whether a model of this name may be fetched from the hub."""
     return any(fnmatchcase(name, pattern) for pattern in settings.HUB_ALLOW)

@@ -1,0 +1,199 @@
+"""Pages of models: the list, a model, its files, its names, and the import."""
+
+import uuid
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
+
+from meds3core.errors import UserError
+from webapp.accounts.models import Team
+from webapp.accounts.rules import Action, may
+from webapp.common.access import actor_of, team_page
+from webapp.common.downloads import archive_download, file_download
+from webapp.common.paging import page_of
+from webapp.jobs.dispatch import QueueUnreachable
+from webapp.registry import selectors, services
+from webapp.registry.dependants import dependants_of
+from webapp.registry.forms import (
+    SOURCES,
+    AliasForm,
+    FolderImportForm,
+    HubImportForm,
+    ImportForm,
+    RenameForm,
+    UploadImportForm,
+)
+from webapp.registry.importing import model_import
+from webapp.registry.lineage import sources_of
+from webapp.registry.models import ModelKind, ModelVersion
+from webapp.registry.showing import archive_name, card_of, offered_aliases, shown_rows
+from webapp.registry.sources import hub_offered, roots_offered
+
+
+@team_page(Action.MODEL_VIEW)
+@require_GET
+def model_list(request: HttpRequest, team: Team) -> HttpResponse:
+    """The team's models and those that come with the product, newest first."""
+    kind = request.GET.get("kind", "")
+    chosen = kind if kind in ModelKind.values else ""
+    page = page_of(selectors.models_of(team=team, kind=chosen), request.GET)
+    context = {
+        "team": team,
+        "page": page,
+        "rows": shown_rows(team=team, models=page.rows),
+        "kind": chosen,
+        "kinds": ModelKind.choices,
+        "may_change": may(request.membership.role, Action.MODEL_CHANGE),
+    }
+    return render(request, "registry/list.html", context)
+
+
+@team_page(Action.MODEL_VIEW)
+@require_GET
+def model_page(request: HttpRequest, team: Team, model_id: uuid.UUID) -> HttpResponse:
+    """One model: card, files, where it came from, what was made of it and measured."""
+    model = selectors.model_of(team=team, model_id=model_id)
+    role = request.membership.role
+    own = model.team_id == team.pk
+    may_change = own and may(role, Action.MODEL_CHANGE)
+    maker = model.job if own else None
+    context = {
+        "team": team,
+        "model": model,
+        "own": own,
+        "card": card_of(model),
+        "files": model.files,
+        "maker": maker,
+        "sources": sources_of(job=maker),
+        "children": selectors.made_from(team=team, model=model),
+        "versions": selectors.other_versions(team=team, model=model),
+        "jobs": selectors.jobs_with(team=team, model=model),
+        "evaluations": selectors.model_evaluations(team=team, model=model),
+        "aliases": [each.alias for each in model.aliases.order_by("alias")],
+        "offered_aliases": offered_aliases(model) if may_change else [],
+        "may_change": may_change,
+        "may_run": maker is not None and may(role, Action.JOB_SUBMIT) and maker.kind != "model-import",
+        "dependants": dependants_of(model=model) if may_change else None,
+        "rename": RenameForm(initial={"name": model.name}) if may_change else None,
+    }
+    return render(request, "registry/model.html", context)
+
+
+@team_page(Action.MODEL_VIEW)
+@require_safe
+def model_file(request: HttpRequest, team: Team, model_id: uuid.UUID, file_name: str) -> HttpResponseBase:
+    """One of a model's files."""
+    model = selectors.model_of(team=team, model_id=model_id)
+    path = selectors.model_file(model=model, name=file_name)
+    return file_download(request, path, name=path.name)
+
+
+@team_page(Action.MODEL_VIEW)
+@require_safe
+def model_archive(request: HttpRequest, team: Team, model_id: uuid.UUID) -> HttpResponseBase:
+    """All files of a model as one archive."""
+    model = selectors.model_of(team=team, model_id=model_id)
+    inside = archive_name(model)
+    names = [each["name"] for each in model.files]
+    folder = selectors.model_folder(model_id=model.pk)
+    return archive_download(request, folder, names, name=f"{inside}.tar", inside=inside)
+
+
+# --- changes -------------------------------------------------------------------------------------------------------
+
+
+@team_page(Action.MODEL_CHANGE)
+@require_POST
+def model_alias(request: HttpRequest, team: Team, model_id: uuid.UUID) -> HttpResponse:
+    """Let a word mean this version, or (with `end`) not any more."""
+    model = selectors.model_own(team=team, model_id=model_id)
+    form = AliasForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "An alias is one word of letters, digits and hyphens.")
+        return _back(team, model)
+    alias, actor = form.cleaned_data["alias"], actor_of(request)
+    if "end" in request.POST:
+        services.model_alias_end(actor=actor, model=model, alias=alias)
+        messages.success(request, f"{alias} does not mean {model} any more.")
+    else:
+        services.model_alias_set(actor=actor, model=model, alias=alias)
+        messages.success(request, f"{alias} means {model} now.")
+    return _back(team, model)
+
+
+@team_page(Action.MODEL_CHANGE)
+@require_POST
+def model_rename(request: HttpRequest, team: Team, model_id: uuid.UUID) -> HttpResponse:
+    """Another name for all versions of this model."""
+    model = selectors.model_own(team=team, model_id=model_id)
+    form = RenameForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "A model needs a name of at most 200 characters.")
+        return _back(team, model)
+    try:
+        services.model_rename(actor=actor_of(request), model=model, name=form.cleaned_data["name"])
+        messages.success(request, "Renamed.")
+    except services.RegistryError as error:
+        messages.error(request, str(error))
+    return _back(team, model)
+
+
+@team_page(Action.MODEL_CHANGE)
+@require_POST
+def model_delete(request: HttpRequest, team: Team, model_id: uuid.UUID) -> HttpResponse:
+    """Remove the model, unless something depends on it."""
+    model = selectors.model_own(team=team, model_id=model_id)
+    try:
+        services.model_delete(actor=actor_of(request), model=model)
+    except services.RegistryError as error:
+        messages.error(request, str(error))
+        return _back(team, model)
+    messages.success(request, f"{model} was deleted.")
+    return redirect("model-list", team.slug)
+
+
+def _back(team: Team, model: ModelVersion) -> HttpResponse:
+    return redirect("model", team.slug, model.pk)
+
+
+# --- import --------------------------------------------------------------------------------------------------------
+
+
+@team_page(Action.MODEL_CHANGE)
+@require_http_methods(["GET", "POST"])
+def model_import_page(request: HttpRequest, team: Team) -> HttpResponse:
+    """Bring a model in: by upload, from a folder that the operator listed, or from the hub where that is allowed."""
+    offered = {name: label for name, label in SOURCES.items() if _is_offered(name)}
+    source = request.GET.get("from", "upload")
+    source = source if source in offered else "upload"
+    roots = roots_offered() if source == "folder" else []
+    form = _import_form(request, team, source)
+    if request.method == "POST" and form.is_valid():
+        spec = form.spec()
+        if spec is not None:
+            try:
+                job = model_import(actor=actor_of(request), team=team, spec=spec)
+                return redirect("job", team.slug, job.pk)
+            except QueueUnreachable as error:
+                messages.warning(request, str(error))
+                return redirect("job-list", team.slug)
+            except UserError as error:
+                form.add_error(None, str(error))
+    context = {"team": team, "form": form, "source": source, "sources": offered, "roots": roots}
+    return render(request, "registry/import.html", context, status=400 if form.errors else 200)
+
+
+def _is_offered(source: str) -> bool:
+    return source == "upload" or (source == "folder" and bool(roots_offered())) or (source == "hub" and hub_offered())
+
+
+def _import_form(request: HttpRequest, team: Team, source: str) -> ImportForm:
+    given = request.POST if request.method == "POST" else None
+    bases = selectors.bases_of(team=team)
+    if source == "folder":
+        return FolderImportForm(given, bases=bases, roots=roots_offered())
+    if source == "hub":
+        return HubImportForm(given, bases=bases)
+    return UploadImportForm(given, bases=bases)
