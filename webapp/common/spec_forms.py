@@ -114,8 +114,11 @@ class SpecForm(forms.Form):
     def _add_variants(self, variants: Mapping[str, type[BaseModel]], dotted: str, section: str, value: Any) -> None:
         self._sections.setdefault(section, [])
         present = value.get("kind") if isinstance(value, Mapping) else next(iter(variants))
+        others = self._options.get(dotted, ())  # registered things that may stand in its place
         choice = forms.ChoiceField(
-            choices=[(kind, kind) for kind in variants], initial=present, label=self._label(f"{dotted}.kind", "Kind")
+            choices=[*((kind, kind) for kind in variants), *others],
+            initial=present if present in variants else _option(value),
+            label=self._label(f"{dotted}.kind", "Kind"),
         )
         self._put(f"{dotted}.kind", section, choice, "kind")
         for kind, record in variants.items():
@@ -173,7 +176,8 @@ class SpecForm(forms.Form):
                 _place(result, parts, None)
             elif kind == "kind":
                 chosen = str(values.get(dotted))
-                _place(result, parts, {"kind": chosen, **_at(result, [*parts, chosen])})
+                picked = _named(chosen) if ":" in chosen else {"kind": chosen, **_at(result, [*parts, chosen])}
+                _place(result, parts, picked)
         return result
 
     def _complain(self, place: tuple[int | str, ...], message: str) -> None:
@@ -301,7 +305,8 @@ def _input(info: FieldInfo, options: Options | None) -> tuple[str, forms.Field] 
     """What kind of input a plain field has; none: no simple one."""
     parts, optional = _unwrapped(info.annotation)
     if get_origin(parts[0]) is tuple:
-        return _several(get_args(parts[0])[0], options)
+        made = _several(get_args(parts[0])[0], options)
+        return ("none-list", made[1]) if made and made[0] == "list" and optional else made
     if _is_reference(info.annotation):
         blank = [("", "none")] if optional else []
         return ("reference", forms.ChoiceField(choices=[*blank, *options])) if options is not None else None
@@ -348,7 +353,7 @@ def _shown(kind: str, value: Any) -> Any:
             return _option(value)
         case "references":
             return [_option(each) for each in value or ()]
-        case "list":
+        case "list" | "none-list":
             return ", ".join(str(each) for each in value or ())
         case "choices":
             return [each.value if isinstance(each, Enum) else str(each) for each in value or ()]
@@ -361,6 +366,8 @@ def _stored(kind: str, value: Any) -> Any:
             return _named(value) if value else None
         case "references":
             return [_named(each) for each in value]
+        case "none-list":
+            return _stored("list", value) or None
         case "list":
             return [each.strip() for each in value.split(",") if each.strip()]
         case "choice" | "none-text":

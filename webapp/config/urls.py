@@ -6,10 +6,12 @@ from webapp.accounts import urls as accounts
 from webapp.common import views as common
 from webapp.config.api import api
 from webapp.datasets import urls as datasets
+from webapp.endpoints import urls as endpoints
 from webapp.evaluations import urls as evaluations
 from webapp.health import urls as health
 from webapp.jobs import urls as jobs
 from webapp.registry import urls as registry
+from webapp.training import urls as training
 from webapp.trees import urls as trees
 from webapp.uploads import urls as uploads
 from webapp.webhooks import urls as webhooks
@@ -28,9 +30,11 @@ urlpatterns = [
     path("t/<slug:team_slug>/", include(uploads.team)),
     path("t/<slug:team_slug>/", include(datasets.team)),
     path("t/<slug:team_slug>/", include(trees.team)),
+    path("t/<slug:team_slug>/", include(training.team)),
     path("t/<slug:team_slug>/", include(registry.team)),
     path("t/<slug:team_slug>/", include(evaluations.team)),
     path("t/<slug:team_slug>/", include(webhooks.team)),
+    path("t/<slug:team_slug>/", include(endpoints.team)),
 ]
 
 handler400 = "webapp.common.errors.bad_request"
