@@ -69,7 +69,7 @@ def version_delete(*, actor: Actor, version: DatasetVersion) -> None:
     """Hide a version for good; its rows go in the background. Raises `DatasetError` while a job works on it."""
     _refuse_at_work([version])
     with transaction.atomic():
-        DatasetVersion.objects.filter(pk=version.pk, deleted=None).update(deleted=Now())
+        DatasetVersion.objects.filter(pk=version.pk, deleted=None).update(deleted=Now(), ready=False)
         audit_write(
             actor=actor,
             verb="dataset.version-deleted",
@@ -86,7 +86,7 @@ def dataset_delete(*, actor: Actor, dataset: Dataset) -> None:
     _refuse_at_work(versions)
     with transaction.atomic():
         Dataset.objects.filter(pk=dataset.pk, deleted=None).update(deleted=Now())
-        DatasetVersion.objects.filter(dataset=dataset, deleted=None).update(deleted=Now())
+        DatasetVersion.objects.filter(dataset=dataset, deleted=None).update(deleted=Now(), ready=False)
         audit_write(
             actor=actor,
             verb="dataset.deleted",

@@ -32,6 +32,8 @@ OUTCOMES: tuple[str, ...] = (
     "webapp.jobs.outcomes.models_of",
     "webapp.jobs.outcomes.label_sets_of",
     "webapp.jobs.outcomes.evaluations_of",
+    "webapp.datasets.outcomes.exports_of_job",
+    "webapp.datasets.outcomes.checks_of_job",
 )
 """Selectors by dotted name. Those of this module ask the tables that have a `job`; an app may put its own here."""
 
