@@ -19,7 +19,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
     """Context of templates/base.html."""
     frame: dict[str, Any] = {
         "theme": Theme.AUTO,
-        "version": VERSION,
+        "studio_version": VERSION,
         "has_mail": settings.HAS_MAIL,
         "open_signup": settings.OPEN_SIGNUP,
     }
