@@ -249,7 +249,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
 EMAIL_TIMEOUT = 20
-EMAIL_CONFIG = env.email_url("MEDS3_MAIL", default="consolemail://")
+EMAIL_CONFIG = env.email_url_config(env.str("MEDS3_MAIL", default="") or "consolemail://")
 vars().update(EMAIL_CONFIG)
 HAS_MAIL = bool(env.str("MEDS3_MAIL", default=""))
 """Whether mail leaves this instance. Without it, invitations and resets are links to copy."""
