@@ -96,6 +96,16 @@ def test_the_chosen_engine_alone_counts():
     assert (sent.spec.engine.kind, sent.spec.engine.max_batch) == ("vllm", 32)
 
 
+def test_a_registered_engine_may_stand_in_the_place_of_the_others():
+    remote = str(uuid.uuid4())
+    options = OPTIONS | {"engine": [option("endpoint", remote, "Ward server")]}
+    sent = SpecForm(SearchSpec, filled(form(), **{"engine.kind": f"endpoint:{remote}"}), start=START, options=options)
+    assert sent.is_valid(), sent.errors
+    assert (sent.spec.engine.kind, str(sent.spec.engine.id)) == ("endpoint", remote)
+    again = SpecForm(SearchSpec, start=sent.spec.model_dump(mode="json"), options=options)
+    assert again["engine.kind"].value() == f"endpoint:{remote}"
+
+
 def test_values_of_fields_that_are_not_shown_are_kept():
     start = START | {"seed": 7, "search": SearchConfig(exploration=3.0).model_dump(mode="json")}
     built = form(start=start, left_out=("seed", "search.exploration"))

@@ -14,7 +14,7 @@ from webapp.common.spec_forms import Options, option
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.selectors import theirs, versions_to_choose
 from webapp.jobs.models import Job, JobInput, State
-from webapp.registry.models import ModelKind, ModelVersion
+from webapp.registry.models import Endpoint, ModelKind, ModelVersion
 from webapp.trees.models import Tree
 
 TREES_PAGE = 50
@@ -62,6 +62,11 @@ def model_options(*, team: Team, kind: ModelKind) -> Options:
     """Models of a kind that a job may load, newest first."""
     rows = ModelVersion.objects.filter(theirs(team), kind=kind, ready=True).order_by("-pk")[:500]
     return [option("model", row.pk, row) for row in rows]
+
+
+def engine_options(*, team: Team) -> Options:
+    """Remote engines of the team."""
+    return [option("endpoint", row.pk, row.name) for row in Endpoint.objects.filter(team=team).order_by("name")[:100]]
 
 
 def search_options(*, team: Team) -> Options:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from meds3core.config.jobs import SearchSpec
+from meds3core.config.jobs import Registered, SearchSpec
 from meds3core.engines.policy import inspect_policy
 from meds3core.errors import UserError
 from meds3core.evolution.stages.waiting import until_cancelled
@@ -63,7 +63,8 @@ def run(context: JobContext) -> Mapping[str, Any]:
     first = work.claim()
     if first:
         opening = _opening(context)
-        device_wait(context)
+        if spec.scorer or not isinstance(spec.engine, Registered):
+            device_wait(context)  # what runs elsewhere needs no device here
         with GrowingTrees(work.search_id) as growing, ThreadPoolExecutor(1, thread_name_prefix="trees") as writer:
             asyncio.run(until_cancelled(work.grow_all(first, opening, growing, writer), context.cancel))
     return work.result()

@@ -71,6 +71,7 @@ def search_create(request: HttpRequest, team: Team) -> HttpResponse:
             "questions": datasets,
             "policy": policies,
             "scorer": overviews.model_options(team=team, kind=ModelKind.PRM),
+            "engine": overviews.engine_options(team=team),
         },
         basic=SEARCH_BASIC,
         titles=SEARCH_TITLES,
