@@ -19,6 +19,7 @@ from meds3core.types.question import Question
 from meds3core.types.tree import Tree
 from webapp.common.files import Store, folder_of
 from webapp.datasets.selectors import questions_of
+from webapp.endpoints.keys import remote_engine
 from webapp.registry.models import Endpoint, LabelSet, ModelKind, ModelVersion
 from webapp.trees.models import Tree as TreeRow
 from webapp.uploads.models import Upload, UploadFile
@@ -111,8 +112,13 @@ class Served:
     engine: EngineConfig
 
 
-def served(reference: Reference, engine: EngineConfig, folder: Path) -> Served:
-    """A policy as this engine wants it: vLLM serves an adapter on top of its base, transformers a whole model."""
+def served(reference: Reference, engine: EngineConfig | Registered, folder: Path) -> Served:
+    """A policy as this engine wants it: vLLM serves an adapter on top of its base, transformers a whole model.
+
+    Of a policy that a remote engine serves the tokenizer is read here.
+    """
+    if isinstance(engine, Registered):
+        return Served(policy(reference, folder), remote_engine(endpoint(engine)))
     row = model(reference, ModelKind.POLICY)
     if row.is_adapter and isinstance(engine, VllmEngineConfig):
         return Served(_base(row), engine.model_copy(update={"adapter": str(folder_of(Store.MODELS, row.pk))}))

@@ -69,16 +69,19 @@ def main(arguments: list[str]) -> int:
 
 def _work(job_id: UUID, attempt: int, cancel: CancelToken) -> Any:
     from meds3core.config.jobs import JOB_SPEC
+    from meds3core.engines.openai.connections import connect_by
     from meds3core.errors import Cancelled
     from webapp.jobs.models import Job
     from webapp.jobs.references import references_check
     from webapp.jobs.reports import job_folder
     from webapp.jobs.selectors import checkpoints_of
     from webapp.jobs.transitions import live_rows, refuse_stale
+    from webapp.outgoing.engines import CheckedConnections
     from workers.context import JobContext
     from workers.reporter import Reporter
     from workers.runners import runner_for
 
+    connect_by(CheckedConnections())
     job: Job | None = live_rows(job_id=job_id, attempt=attempt).select_related("team").first()
     refuse_stale(written=job is not None, job_id=job_id, attempt=attempt)
     assert job is not None

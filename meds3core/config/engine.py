@@ -41,6 +41,7 @@ class OpenAIEngineConfig(Record):
 
     kind: Literal["openai"] = "openai"
     base_url: str = Field(min_length=8, description="e.g. http://server:8000/v1")
+    model: str = Field(default="", max_length=200, description="Its name there; empty: found by the policy's own")
     key_variable: str = "MEDS3_OPENAI_KEY"
     api: Literal["completions", "chat"] = Field(
         default="completions",

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from django.core.exceptions import ImproperlyConfigured
 
 from tests.web.receiver import receiver
-from webapp.outgoing.client import OutgoingFailed, post
+from webapp.outgoing.client import OutgoingFailed, ask
 from webapp.outgoing.rules import OutgoingRefused, outbound_rules
 from webapp.outgoing.transport import checked_async_transport
 
@@ -44,7 +44,7 @@ HERE = leads_to("127.0.0.1")
 
 
 def send(url, resolve=HERE, **more):
-    return post(url, content=b"{}", headers={"X-Mark": "1"}, resolve=resolve, **more)
+    return ask("POST", url, content=b"{}", headers={"X-Mark": "1"}, resolve=resolve, **more)
 
 
 def test_a_listed_host_in_a_listed_network_is_reached(server, allowed):

@@ -46,6 +46,7 @@ WORK = (
 TEAM = (
     Entry("Members", "users", "team-members", Action.TEAM_VIEW),
     Entry("API tokens", "key", "team-tokens", Action.TOKEN_OWN),
+    Entry("Remote engines", "server-cog", "endpoint-list", Action.MODEL_VIEW),
     Entry("Webhooks", "link", "team-webhooks", Action.WEBHOOK_MANAGE),
     Entry("Audit log", "history", "team-audit", Action.AUDIT_VIEW),
     Entry("Settings", "settings", "team-settings", Action.TEAM_OWN),

@@ -18,10 +18,12 @@ from webapp.accounts.rules import OperatorAction
 from webapp.common.access import PUBLIC, Access, access_of, declared, operator_page
 from webapp.common.problems import problem
 from webapp.datasets.api import router as datasets
+from webapp.endpoints.api import router as endpoints
 from webapp.evaluations.api import router as evaluations
 from webapp.jobs.api import router as jobs
 from webapp.jobs.api_operations import router as operations
 from webapp.jobs.dispatch import QueueUnreachable
+from webapp.outgoing.client import OutgoingFailed
 from webapp.registry.api import router as registry
 from webapp.trees.api import router as trees
 from webapp.uploads.api import router as uploads
@@ -101,6 +103,10 @@ def _unreachable(request: HttpRequest, error: QueueUnreachable) -> HttpResponse:
     return problem(503, "The message queue does not answer", str(error), error.code)
 
 
+def _outgoing(request: HttpRequest, error: OutgoingFailed) -> HttpResponse:
+    return problem(502, "The other side did not answer well", str(error), error.code)
+
+
 def _broken(request: HttpRequest, error: Exception) -> HttpResponse:
     log.exception("api_operation_failed", path=request.path)
     return problem(500, "Something broke on our side", "It was logged. Try again later.", "server-error")
@@ -113,6 +119,7 @@ _ANSWERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     ValidationError: _invalid,
     UserError: _user_error,
     QueueUnreachable: _unreachable,
+    OutgoingFailed: _outgoing,
     Exception: _broken,
 }
 
@@ -124,5 +131,5 @@ api = Api(
     description="Teams, datasets, searches, training runs, models and evaluations of one instance.",
     docs_decorator=operator_page(OperatorAction.API_DOCS, or_token=True),
 )
-for router in (accounts, jobs, operations, uploads, datasets, trees, registry, evaluations, webhooks):
+for router in (accounts, jobs, operations, uploads, datasets, trees, registry, endpoints, evaluations, webhooks):
     api.add_router("", router)

@@ -1,11 +1,11 @@
 """The one way out: a request to a host that the operator listed, short in time and small in answer.
 
-`post` is for webhooks; engines of remote models keep connections open and take `webapp.outgoing.transport` instead.
+For single questions. Engines of remote models keep connections open and take `webapp.outgoing.engines` instead.
 """
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -29,6 +29,7 @@ class Answer:
 
     status: int
     seconds: float
+    content: bytes = field(repr=False)
 
     @property
     def is_success(self) -> bool:
@@ -36,16 +37,17 @@ class Answer:
         return 200 <= self.status < 300
 
 
-def post(
+def ask(
+    method: str,
     url: str,
     *,
-    content: bytes,
     headers: Mapping[str, str],
+    content: bytes = b"",
     seconds: float = SECONDS,
     largest_answer: int = LARGEST_ANSWER,
     resolve: Resolver = resolved,
 ) -> Answer:
-    """Send; the answer's body is read and thrown away. Redirects are not followed: a 3xx is an answer like any other.
+    """Send, and read a small answer. Redirects are not followed: a 3xx is an answer like any other.
 
     Raises `OutgoingRefused` where it may not go, `OutgoingFailed` where nobody answers in time or the answer is large.
     """
@@ -55,14 +57,15 @@ def post(
     try:
         with (
             httpx.Client(transport=transport, timeout=seconds, trust_env=False, follow_redirects=False) as client,
-            client.stream("POST", url, content=content, headers=dict(headers)) as response,
+            client.stream(method, url, content=content, headers=dict(headers)) as response,
         ):
-            size = 0
-            for part in response.iter_raw():
+            parts, size = [], 0
+            for part in response.iter_bytes(chunk_size=4096):  # unpacked, so that a small packet cannot become large
                 size += len(part)
                 if size > largest_answer:
                     raise OutgoingFailed("The answer is larger than is read.")
-            return Answer(response.status_code, time.monotonic() - begun)
+                parts.append(part)
+            return Answer(response.status_code, time.monotonic() - begun, b"".join(parts))
     except httpx.RequestError as error:
         raise OutgoingFailed(_reason(error)) from None
 

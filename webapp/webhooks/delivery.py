@@ -21,7 +21,7 @@ from webapp.accounts.actors import SYSTEM
 from webapp.accounts.audit import audit_write
 from webapp.common.context import VERSION
 from webapp.common.vault import unseal
-from webapp.outgoing.client import Answer, post
+from webapp.outgoing.client import Answer, ask
 from webapp.outgoing.rules import Resolver
 from webapp.outgoing.transport import resolved
 from webapp.webhooks.models import Delivery, Webhook
@@ -58,7 +58,8 @@ def delivery_send(*, delivery: Delivery, resolve: Resolver = resolved) -> Delive
         return _write(delivery, None, "The webhook is switched off.", final=True)
     try:
         body = body_of(delivery)
-        answer = post(
+        answer = ask(
+            "POST",
             webhook.url,
             content=body,
             headers={

@@ -6,8 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from meds3core.config.engine import EngineConfig
-from meds3core.config.jobs import EvaluationSpec, Registered
+from meds3core.config.jobs import EvaluationSpec
 from meds3core.engines.loading import load_engine
 from meds3core.engines.policy import inspect_policy
 from meds3core.errors import ConfigError
@@ -39,7 +38,7 @@ def run(context: JobContext) -> Mapping[str, Any]:
     _refuse_overlap(asked[: spec.collect.sampled_questions], known)
     judge = judge_for(asked)
     with kept_folder(context, "evaluation") as folder:
-        served = inputs.served(spec.policy, _engine(spec), folder)
+        served = inputs.served(spec.policy, spec.engine, folder)
         device_wait(context)
         sink = PartSink(context)
         collected = asyncio.run(
@@ -117,12 +116,6 @@ async def _collect(
         )
     finally:
         await engine.close()
-
-
-def _engine(spec: EvaluationSpec) -> EngineConfig:
-    if isinstance(spec.engine, Registered):
-        raise ConfigError("An evaluation through a remote engine is not supported yet; choose an engine of the worker.")
-    return spec.engine
 
 
 def _refuse_overlap(test: Sequence[Question], validation: Sequence[Question]) -> None:

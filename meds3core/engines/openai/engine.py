@@ -182,13 +182,15 @@ def _finish(choice: dict[str, Any], sampling: Sampling) -> FinishReason:
 def _choose(policy: PolicyFolder | str, offered: list[dict[str, Any]], config: OpenAIEngineConfig) -> dict[str, Any]:
     """The server's entry for this policy: by name or path, else the only one there is for a folder."""
     names = [policy] if isinstance(policy, str) else [str(policy.path), policy.name, policy.path.name]
+    if config.model:
+        names = [config.model]
     for name in names:
         for model in offered:
             if name in (model["id"], model.get("root")):
                 return model
     if not offered:
         return {"id": names[-1]}
-    if isinstance(policy, PolicyFolder) and len(offered) == 1:
+    if isinstance(policy, PolicyFolder) and len(offered) == 1 and not config.model:
         return offered[0]
     served = ", ".join(model["id"] for model in offered[:10])
     raise ConfigError(f"{config.base_url} does not serve {names[-1]}; it serves {served}.")

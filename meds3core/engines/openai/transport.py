@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import httpx
 
 from meds3core.config.engine import OpenAIEngineConfig
+from meds3core.engines.openai.connections import connections
 from meds3core.errors import ConfigError, ContextOverflow, EngineError, Meds3Error
 
 _LONGEST_PAUSE = 60.0
@@ -27,9 +28,8 @@ _Result = TypeVar("_Result")
 def list_models(config: OpenAIEngineConfig) -> list[dict[str, Any]]:
     """What the server offers; empty where it does not tell. Blocks; raises `ConfigError` or `EngineError`."""
     try:
-        response = httpx.get(
-            _base(config) + "models", headers=_headers(config), timeout=httpx.Timeout(_CONNECT_SECONDS)
-        )
+        with connections().client(timeout=httpx.Timeout(_CONNECT_SECONDS)) as client:
+            response = client.get(_base(config) + "models", headers=_headers(config))
     except httpx.InvalidURL as error:
         raise ConfigError(f"base_url {config.base_url} is no address: {error}") from error
     except httpx.RequestError as error:
@@ -52,7 +52,7 @@ class Transport:
         self._config = config
         self._first_pause = first_pause
         limit = config.max_in_flight
-        self._client = httpx.AsyncClient(
+        self._client = connections().async_client(
             base_url=_base(config),
             headers=_headers(config),
             timeout=httpx.Timeout(config.timeout_seconds, connect=_CONNECT_SECONDS, pool=None),
@@ -194,7 +194,7 @@ def _refusal(config: OpenAIEngineConfig, response: httpx.Response) -> Meds3Error
     if status in (401, 403):
         return ConfigError(
             f"{config.base_url} refused the key ({status}): put the right one into the environment variable "
-            f"{config.key_variable}."
+            f"{config.key_variable}, or enter it anew where the remote engine is registered."
         )
     try:
         fault = response.json()["error"]
