@@ -1,4 +1,4 @@
-"""A studio for browser tests: real uvicorn on a file database, and a second process that does what needs the ORM.
+"""A studio for browser tests: real uvicorn on a file database, real Redis, workers where a test wants them.
 
 Playwright's own event loop forbids the ORM in the process of the test, so functions that use it are sent to the second
 process (`Studio.call`). Both are started once for a whole run.
@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.redis_server import RedisServer
+
 ROOT = Path(__file__).parents[2]
 SETTINGS = "webapp.config.settings.local"
 
@@ -28,15 +30,48 @@ class Studio:
         self._environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("MEDS3_", "DJANGO_"))
         } | {"MEDS3_HOME": str(home), "DJANGO_SETTINGS_MODULE": SETTINGS, "MEDS3_LOG_LEVEL": "WARNING"}
+        self._environment["MEDS3_JOBS_TEMPO"] = "0.3"
+        self._environment["OMP_WAIT_POLICY"] = "PASSIVE"
+        self._environment["MEDS3_IMPORT_ROOTS"] = f"shared={home / 'shared'}"
+        (home / "run").mkdir(mode=0o700)
+        self.redis = RedisServer(home / "run")
+        self.redis.start()
+        self._workers: dict[str, subprocess.Popen[bytes]] = {}
         self._errors = (home / "log").open("wb")
         self._manager = self._start([sys.executable, "-m", "tests.browser.management"], pipes=True)
         self.call(_prepare)
-        port = _free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        serve = ["webapp.config.asgi:application", "--host=127.0.0.1", f"--port={port}", "--log-level=warning"]
+        self._port = _free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.start_server()
+
+    def start_server(self) -> None:
+        """The web process; it answers when this returns."""
+        serve = ["webapp.config.asgi:application", "--host=127.0.0.1", f"--port={self._port}", "--log-level=warning"]
         serve += ["--timeout-graceful-shutdown=5", "--no-access-log"]
         self._server = self._start([sys.executable, "-m", "uvicorn", *serve])
         self._wait_until_it_answers()
+
+    def stop_server(self) -> None:
+        """End the web process, as somebody who pulls the plug would."""
+        self._server.kill()
+        self._server.wait()
+
+    def start_worker(self, queue: str) -> None:
+        """A real worker of this queue, and the sweep; nothing happens where there is one already."""
+        celery = (
+            f"celery -A workers.app worker -Q {queue} -n {queue}@studio --concurrency 1 --without-gossip -l WARNING"
+        )
+        for name, module in ((queue, celery), ("sweep", "workers.sweep")):
+            if name not in self._workers:
+                self._workers[name] = self._start([sys.executable, "-m", *module.split()])
+
+    def stop_workers(self) -> None:
+        """End them as an operator would: their jobs save their place first."""
+        for process in self._workers.values():
+            process.terminate()
+        for process in self._workers.values():
+            _end(process, 90)
+        self._workers.clear()
 
     def call(self, function: Callable[..., Any], **arguments: Any) -> Any:
         """Run a module's function in the process that may use the ORM. Arguments and result go as JSON.
@@ -59,15 +94,13 @@ class Studio:
         return (self.home / "log").read_text(errors="replace")[-4000:]
 
     def stop(self) -> None:
-        """End both processes."""
+        """End everything."""
+        self.stop_workers()
         for process in (self._server, self._manager):
             process.terminate()
         for process in (self._server, self._manager):
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _end(process, 20)
+        self.redis.stop()
         self._errors.close()
 
     def _start(self, command: list[str], *, pipes: bool = False) -> subprocess.Popen[bytes]:
@@ -97,6 +130,14 @@ def _prepare() -> None:
 
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=["ninja", "admin"])
+
+
+def _end(process: subprocess.Popen[bytes], seconds: float) -> None:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _free_port() -> int:

@@ -22,9 +22,12 @@ studio.follow = (path, { opening = () => "", receive, quiet = false }) => {
   let retry = null;
   let over = false;
 
-  const tell = (text) => {
+  const tell = (state, text) => {
     if (quiet) return;
-    for (const place of document.querySelectorAll("[data-live-state]")) if (place.textContent !== text) place.textContent = text;
+    for (const place of document.querySelectorAll("[data-live-state]")) {
+      place.dataset.liveState = state;
+      if (place.textContent !== text) place.textContent = text;
+    }
   };
 
   const heard = () => {
@@ -40,7 +43,7 @@ studio.follow = (path, { opening = () => "", receive, quiet = false }) => {
     socket.onmessage = (event) => {
       heard();
       wait = FIRST_WAIT;
-      tell("Live");
+      tell("live", "Live");
       const message = JSON.parse(event.data);
       if (message.type !== "tick") receive(message);
     };
@@ -49,10 +52,10 @@ studio.follow = (path, { opening = () => "", receive, quiet = false }) => {
       if (over) return;
       if (OVER[event.code]) {
         over = true;
-        tell(OVER[event.code]);
+        tell("over", OVER[event.code]);
         return;
       }
-      tell("Not live: connecting again …");
+      tell("waiting", "Not live: connecting again …");
       retry = setTimeout(connect, wait * (0.75 + Math.random() / 2));
       wait = Math.min(wait * 2, LONGEST_WAIT);
     };

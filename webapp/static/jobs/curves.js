@@ -11,7 +11,14 @@
   let asked = false;
   let waiting = false;
 
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  // As the browser works it out: a canvas does not know variables and mixtures.
+  const colour = (name) => {
+    const probe = place.appendChild(document.createElement("span"));
+    probe.style.color = `var(${name})`;
+    const found = getComputedStyle(probe).color;
+    probe.remove();
+    return found;
+  };
 
   const draw = (name, curve) => {
     const figure = curve.figure || document.createElement("figure");
