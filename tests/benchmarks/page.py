@@ -136,6 +136,18 @@ def _labels(figures: dict[str, Any]) -> str:
     return _table(rows) + _LABELS
 
 
+def _storing(figures: dict[str, Any]) -> str:
+    rows: list[tuple[str, ...]] = [("database", "nodes/s", "trees/s", "99th percentile of a transaction")]
+    for name, each in figures.items():
+        nodes = f"**{each['nodes_per_s']:,.0f}** (wanted: {each['wanted']:,})"
+        rows.append((name, nodes, f"{each['trees_per_s']:,.0f}", f"{each['p99_ms']:.0f} ms"))
+    return _table(rows) + _STORING
+
+
+_STORING = """
+Trees of 60 nodes, one transaction each with nodes, compressed arena and the question's state, by one worker.
+"""
+
 _GPU = """
 Run by `make bench PARTS=gpu` on a machine with a GPU, in bfloat16. `1B` has the layers of Llama 3.2 1B and writes what
 the bundled policy writes (weights are added that change no output), so that searches are real ones; `random` has the
@@ -183,6 +195,7 @@ PARTS = {
     "labels": ("Labels", _labels),
     "training": ("Training", _training),
     "prm": ("Reward models: whole trees in one pass", _prm),
+    "storing": ("Storing of trees", _storing),
     "gpu": ("On a GPU", _gpu),
 }
 """Title and writer of each part, in the order of the page."""
