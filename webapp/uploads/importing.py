@@ -11,6 +11,7 @@ from meds3core.config.jobs import ImportSpec, PreviewSpec, Registered
 from meds3core.data.preview import FilePreview
 from meds3core.data.records import ColumnMapping
 from webapp.accounts.actors import Actor
+from webapp.accounts.models import Team
 from webapp.datasets.models import Dataset, DatasetVersion
 from webapp.jobs.models import Job, JobInput
 from webapp.jobs.reports import attempt_hold, job_folder
@@ -58,6 +59,28 @@ def previews_of(*, upload_id: UUID, running: bool = False) -> list[Job]:
     if running:
         asked = asked.exclude(job__state__in=ENDED)
     return [one.job for one in asked.order_by("-job_id")[:10]]
+
+
+def import_of(*, upload_id: UUID) -> Job | None:
+    """The newest import of it."""
+    asked = JobInput.objects.filter(kind="upload", thing=upload_id, job__kind="import").select_related("job")
+    newest = asked.order_by("-job_id").first()
+    return newest.job if newest else None
+
+
+def version_made(job: Job) -> DatasetVersion | None:
+    """What an import that succeeded made, unless it was deleted since."""
+    made = (job.result or {}).get("dataset")
+    return DatasetVersion.objects.filter(pk=made, deleted=None).select_related("dataset").first()
+
+
+def versions_to_follow(*, team: Team, size: int = 200) -> list[DatasetVersion]:
+    """The newest version of each of the team's own datasets, newest first: what a new version can be put beside."""
+    rows = DatasetVersion.objects.filter(team=team, ready=True, deleted=None, dataset__deleted=None)
+    newest: dict[UUID, DatasetVersion] = {}
+    for version in rows.select_related("dataset").defer("statistics", "recipe").order_by("-number", "-id")[: size * 5]:
+        newest.setdefault(version.dataset_id, version)
+    return sorted(newest.values(), key=lambda version: version.pk, reverse=True)[:size]
 
 
 def import_submit(
