@@ -37,9 +37,12 @@ def main(arguments: list[str]) -> int:
     django.setup()
 
     from meds3core.errors import Cancelled, UserError
+    from webapp.common.logging import process_works_on
     from webapp.jobs.reports import error_store, result_store
     from webapp.jobs.transitions import StaleAttempt
     from workers import exits
+
+    process_works_on(job=str(job_id), attempt=attempt)
 
     def stored(error: BaseException, code: str, message: str, exit_code: int) -> int:
         # Where, but no values: they may be somebody's content.

@@ -3,6 +3,7 @@
 import logging
 from contextlib import suppress
 
+from webapp.common.logging import process_works_on
 from webapp.jobs.claims import job_claim, worker_heartbeat
 from webapp.jobs.dispatch import TASK, QueueUnreachable, ring
 from webapp.jobs.models import Worker
@@ -28,9 +29,11 @@ def look(queue: str) -> None:
     claim = job_claim(queue=queue, worker=worker)
     if claim is None:
         return
+    process_works_on(job=str(claim.job_id), attempt=claim.attempt)
     try:
         Supervisor(claim, worker, drain).run()
     finally:
+        process_works_on()
         if eligible_jobs(queue=queue).exists():
             with suppress(QueueUnreachable):  # the sweep rings
                 ring(queue=queue)

@@ -21,8 +21,22 @@ def formatter() -> logging.Formatter:
     )
 
 
+_process: dict[str, object] = {}
+
+
+def process_works_on(**ids: object) -> None:
+    """Ids that every line of this process carries from now on, whichever thread writes it; none: no longer."""
+    _process.clear()
+    _process.update(ids)
+
+
+def _add_process(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    return {**_process, **event}
+
+
 SHARED: list[structlog.types.Processor] = [
     structlog.contextvars.merge_contextvars,
+    _add_process,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
