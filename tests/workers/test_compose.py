@@ -74,6 +74,7 @@ def test_services_are_those_that_a_server_needs():
     for name, one in ours(services).items():
         assert one["init"] and one["read_only"] and one["hostname"] == "studio", name
         assert "healthcheck" in one or name == "prepare"
+        assert None not in one["environment"].values()  # Docker would take the value of the host
     for name in ("cpu", "no-gpu", "gpu-0"):
         assert services[name]["stop_grace_period"] == "2m"
     assert services["gpu-0"]["command"] == services["no-gpu"]["command"] == services["gpu-3"]["command"]
