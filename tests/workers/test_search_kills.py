@@ -67,6 +67,8 @@ def test_whatever_is_killed_a_shared_search_ends_as_an_undisturbed_one(stack):
     job = submit(version, shards=2)
     chance = random.Random(int(os.environ.get("MEDS3_KILL_SEED", "1")))
     accidents = [kill_child, kill_worker, drain, stop_redis, kill_both, flush_redis]
+    if connection.vendor == "postgresql":
+        accidents.insert(1, cut_connections)
     chosen = [accidents[number % len(accidents)] for number in range(KILLS)]
     chance.shuffle(chosen)
     happened = []
@@ -134,7 +136,7 @@ def test_connections_that_the_database_cuts_cost_nothing(stack):
     stack.end("gpu-a")
 
 
-def cut_connections():
+def cut_connections(*_):
     """What a restart of the database does to those who are connected."""
     with connection.cursor() as cursor:
         cursor.execute(

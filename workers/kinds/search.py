@@ -11,6 +11,8 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django.db import DatabaseError, connection
+
 from meds3core.config.jobs import Registered, SearchSpec
 from meds3core.engines.policy import inspect_policy
 from meds3core.errors import UserError
@@ -65,9 +67,10 @@ def run(context: JobContext) -> Mapping[str, Any]:
         opening = _opening(context)
         if spec.scorer or not isinstance(spec.engine, Registered):
             device_wait(context)  # what runs elsewhere needs no device here
+        connection.close()  # it would idle for hours, and be dead if the database restarts meanwhile
         with GrowingTrees(work.search_id) as growing, ThreadPoolExecutor(1, thread_name_prefix="trees") as writer:
             asyncio.run(until_cancelled(work.grow_all(first, opening, growing, writer), context.cancel))
-    return work.result()
+    return patiently(work.result, context.cancel)
 
 
 def _opening(context: JobContext) -> AbstractAsyncContextManager[OpenSearch]:
@@ -204,7 +207,10 @@ class _Search:
         now = time.monotonic()
         if self._shared and now - self._parent_told >= PARENT_SECONDS:
             self._parent_told = now
-            parent_progress(parent_id=self.search_id)
+            try:
+                parent_progress(parent_id=self.search_id)
+            except DatabaseError:
+                connection.close()  # a courtesy: the next one says more
 
 
 def snapshot(tree: GrowingTree) -> dict[str, Any]:
