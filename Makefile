@@ -13,7 +13,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help
 help: ## List every command
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- set-up --------------------------------------------------------------------------------------------------------
 
@@ -52,8 +52,14 @@ DEMO := runs/demo
 RESULTS := runs/results
 SEEDS ?= 3
 
-.PHONY: demo results
-demo: $(VENV)/.base ## Set up and run the whole of MedS3 on the bundled model: search, training, evaluation, report page
+.PHONY: demo up demo-terminal results
+demo: $(VENV)/.base ## Set up and run MedS3 Studio with a sample: the whole loop through the queue, live in the dashboard
+	@$(BIN)/meds3 demo
+
+up: $(VENV)/.base ## Set up and run MedS3 Studio without the sample
+	@$(BIN)/meds3 up
+
+demo-terminal: $(VENV)/.base ## The same loop without the web application: files in, models and a report page out
 	@mkdir -p $(DEMO)
 	@test -f $(DEMO)/train.jsonl || $(BIN)/meds3 sandbox questions --split train --count 400 --seed 1 --out $(DEMO)/train.jsonl
 	@test -f $(DEMO)/test.jsonl || $(BIN)/meds3 sandbox questions --split test --count 1000 --seed 1 --out $(DEMO)/test.jsonl
