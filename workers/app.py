@@ -24,7 +24,7 @@ from django.db import DatabaseError, connection
 from webapp.config.celery import broker_url
 from webapp.jobs.claims import worker_heartbeat, worker_register
 from workers import alive
-from workers.identity import NAME_VARIABLE, devices, drain_flag, versions, worker_name
+from workers.identity import NAME_VARIABLE, VISIBLE_VARIABLE, devices, drain_flag, versions, worker_name
 from workers.processes import orphans_kill
 
 app = Celery("meds3-workers", broker=broker_url(settings.REDIS), include=["workers.tasks"])
@@ -56,6 +56,8 @@ def _introduce(instance: Any, **_: Any) -> None:
     (queue, *_others) = instance.app.amqp.queues.consume_from
     name = worker_name(queue)
     os.environ[NAME_VARIABLE] = name  # the pool's process inherits it
+    if queue == "cpu":
+        os.environ.setdefault(VISIBLE_VARIABLE, "")  # its jobs hold no lease of a GPU, so they see none
     drain_flag(name).unlink(missing_ok=True)
     worker = worker_register(name=name, queue=queue, devices=devices(), versions=versions())
     orphans_kill(worker.pk)

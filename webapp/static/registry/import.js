@@ -16,6 +16,8 @@ const button = form.querySelector(".form-actions button");
 
 class Refused extends Error {}
 
+const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
 async function ask(method, path, body) {
   const headers = { "X-CSRFToken": token };
   if (body && !(body instanceof Blob)) {
@@ -31,10 +33,15 @@ async function ask(method, path, body) {
     }
     if (answer) {
       const content = await answer.json().catch(() => ({}));
-      if (answer.ok || answer.status === 409) return content;
-      if (answer.status < 500 || attempt === TRIES) throw new Refused(content.detail || "The server refused the files.");
+      if (answer.ok) return content;
+      const waits = answer.status >= 500 || answer.status === 429;
+      if (answer.status === 409) {
+        await pause(500); // another part of the file is being stored, or a part arrived whose answer was lost
+        return content;
+      }
+      if (!waits || attempt === TRIES) throw new Refused(content.detail || "The server refused the files.");
     }
-    await new Promise((resolve) => setTimeout(resolve, 500 * 2 ** attempt));
+    await pause(500 * 2 ** attempt);
   }
 }
 
