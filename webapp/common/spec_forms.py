@@ -294,7 +294,7 @@ def _metadata(info: FieldInfo) -> Iterator[Any]:
 
 def _help(info: FieldInfo) -> str:
     text = _SOURCE.sub("", info.description or "")
-    text = (text[:1].upper() + text[1:]).rstrip(".")
+    text = (text[:1].upper() + text[1:]).rstrip(".").replace("None:", "Empty:")  # what a person leaves empty
     words = ", ".join(_bounds(info)[2])
     if not text:
         return words.capitalize()
