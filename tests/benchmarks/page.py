@@ -148,6 +148,20 @@ _STORING = """
 Trees of 60 nodes, one transaction each with nodes, compressed arena and the question's state, by one worker.
 """
 
+_DOWNLOAD = """
+Real uvicorn; the file is sparse, so that the disk does not count. The archive is made while it is sent.
+"""
+
+
+def _download(figures: dict[str, Any]) -> str:
+    grown = f"growth of the web process (wanted: under {figures['wanted_mebibytes']} MiB)"
+    rows: list[tuple[str, ...]] = [(f"{figures['mebibytes']:,} MiB", grown, "MiB/s")]
+    for name, title in (("file", "one file"), ("archive", "the model as an archive")):
+        each = figures[name]
+        rows.append((title, f"**{each['grown_mebibytes']:.0f} MiB**", f"{each['mebibytes_per_second']:,}"))
+    return _table(rows) + _DOWNLOAD
+
+
 _GPU = """
 Run by `make bench PARTS=gpu` on a machine with a GPU, in bfloat16. `1B` has the layers of Llama 3.2 1B and writes what
 the bundled policy writes (weights are added that change no output), so that searches are real ones; `random` has the
@@ -196,6 +210,7 @@ PARTS = {
     "training": ("Training", _training),
     "prm": ("Reward models: whole trees in one pass", _prm),
     "storing": ("Storing of trees", _storing),
+    "download": ("Downloads", _download),
     "gpu": ("On a GPU", _gpu),
 }
 """Title and writer of each part, in the order of the page."""
