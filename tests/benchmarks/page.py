@@ -203,12 +203,37 @@ def _gpu(figures: dict[str, Any]) -> str:
     return text + _GPU
 
 
+def _live(figures: dict[str, Any]) -> str:
+    shown, claimed, many = figures["shown"], figures["claimed"], figures["many"]
+    rows: list[tuple[str, ...]] = [
+        ("figure", "median, ms", "p95, ms", "worst, ms"),
+        (
+            f"event written by a worker → shown in an open page ({shown['count']} events; wanted: p95 under 250)",
+            str(shown["median_ms"]),
+            f"**{shown['p95_ms']}**",
+            str(shown["worst_ms"]),
+        ),
+        (
+            f"submit → claimed by an idle worker ({claimed['count']} jobs; wanted: p95 under 500)",
+            str(claimed["median_ms"]),
+            f"**{claimed['p95_ms']}**",
+            str(claimed["worst_ms"]),
+        ),
+    ]
+    return _table(rows) + (
+        f"\n{many['clients']} sockets on one job that writes ten events a second: **{many['clients_that_missed']}** of "
+        f"them missed one of {many['events']} events (wanted: 0); the web process took "
+        f"**{many['share_of_a_core']:.0%}** of a core (wanted: under 60%).\n"
+    )
+
+
 PARTS = {
     "search": ("Search", _search),
     "engines": ("The engines by themselves", _engines),
     "labels": ("Labels", _labels),
     "training": ("Training", _training),
     "prm": ("Reward models: whole trees in one pass", _prm),
+    "live": ("Live pages and the queue", _live),
     "storing": ("Storing of trees", _storing),
     "download": ("Downloads", _download),
     "gpu": ("On a GPU", _gpu),

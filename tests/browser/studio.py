@@ -51,6 +51,11 @@ class Studio:
         self._server = self._start([sys.executable, "-m", "uvicorn", *serve])
         self._wait_until_it_answers()
 
+    @property
+    def server_pid(self) -> int:
+        """The web process."""
+        return self._server.pid
+
     def stop_server(self) -> None:
         """End the web process, as somebody who pulls the plug would."""
         self._server.kill()

@@ -11,6 +11,9 @@ from tests.browser.guard import sign_in
 from tests.browser.people import person
 from tests.browser.studio import Studio
 
+PATIENT = 300_000
+"""Milliseconds for what a worker must do: its processes start slowly on a busy machine."""
+
 Check = Callable[[Page, str], None]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -227,36 +230,36 @@ def test_an_operator_runs_watches_and_steers(working: Studio, page: Page, check_
     studio.call(person, username="opa", is_operator=True, team="Operators")
     sign_in(page, studio, "opa")
     page.goto(f"{studio.url}/operations/")
-    expect(page.get_by_text("Ready")).to_be_visible()
+    expect(page.get_by_text("Ready")).to_be_visible(timeout=PATIENT)
     check_page(page, "operations")
     page.get_by_role("button", name="Run a self-check").click()
-    expect(page.get_by_text("Finished after")).to_be_visible()
-    expect(page.get_by_text("content_hash")).to_be_visible()
+    expect(page.get_by_text("Finished after")).to_be_visible(timeout=PATIENT)
+    expect(page.get_by_text("content_hash")).to_be_visible(timeout=PATIENT)
 
     key = studio.call(self_check, username="opa", questions=400)
     page.goto(f"{studio.url}/operations/jobs/{key}/")
-    expect(page.locator(".job-numbers")).to_contain_text("of 400")
+    expect(page.locator(".job-numbers")).to_contain_text("of 400", timeout=PATIENT)
     page.get_by_role("button", name="Pause").click()
-    expect(page.get_by_text("It keeps its place until somebody resumes it.")).to_be_visible()
+    expect(page.get_by_text("It keeps its place until somebody resumes it.")).to_be_visible(timeout=PATIENT)
     page.reload()
     page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_text("Resumed on")).to_be_visible()
-    expect(page.locator("[data-part=standing] .badge")).to_have_text("Running")
+    expect(page.get_by_text("Resumed on")).to_be_visible(timeout=PATIENT)
+    expect(page.locator("[data-part=standing] .badge")).to_have_text("Running", timeout=PATIENT)
     page.reload()
-    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=PATIENT)
     page.get_by_role("button", name="Cancel the job").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
-    expect(page.get_by_text("It was cancelled.")).to_be_visible()
+    expect(page.get_by_text("It was cancelled.")).to_be_visible(timeout=PATIENT)
     page.get_by_role("button", name="Retry").click()
-    expect(page.get_by_text("Tried again by opa.")).to_be_visible()
-    expect(page.locator("[data-part=standing] .badge")).to_have_text("Running")
+    expect(page.get_by_text("Tried again by opa.")).to_be_visible(timeout=PATIENT)
+    expect(page.locator("[data-part=standing] .badge")).to_have_text("Running", timeout=PATIENT)
     other = page.context.new_page()
     other.goto(studio.url)
     page.get_by_role("button", name="Cancel the job").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
-    expect(other.get_by_text("was cancelled.")).to_be_visible()
+    expect(other.get_by_text("was cancelled.")).to_be_visible(timeout=PATIENT)
     page.get_by_role("button", name="Run again").click()
-    expect(page.get_by_text("The same job is submitted once more.")).to_be_visible()
+    expect(page.get_by_text("The same job is submitted once more.")).to_be_visible(timeout=PATIENT)
     page.get_by_role("button", name="Cancel the job").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
-    expect(page.get_by_text("It was cancelled.")).to_be_visible()
+    expect(page.get_by_text("It was cancelled.")).to_be_visible(timeout=PATIENT)

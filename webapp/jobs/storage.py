@@ -46,6 +46,8 @@ def _database_bytes() -> int | None:
             cursor.execute("SELECT pg_database_size(current_database())")
             return int(cursor.fetchone()[0])
     try:
-        return Path(connection.settings_dict["NAME"]).stat().st_size
+        file = Path(connection.settings_dict["NAME"])
+        log = file.with_name(f"{file.name}-wal")
+        return file.stat().st_size + (log.stat().st_size if log.exists() else 0)
     except OSError:
         return None
