@@ -17,6 +17,7 @@ from tests.redis_server import RedisServer, redis_server
 from webapp.jobs.models import Job, State, Worker
 from webapp.jobs.reports import job_folder
 from workers.processes import orphans_kill, processes_of
+from workers.stack.services import web_command
 
 PATIENCE = float(os.environ.get("MEDS3_TEST_PATIENCE", "120"))
 """Seconds after which a test gives up waiting; raise it where the machine is busy."""
@@ -49,14 +50,19 @@ class Stack:
         self.logs = logs
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start_worker(self, name: str, queue: str = "cpu") -> None:
+    def start_worker(self, name: str, queue: str = "cpu", **environment: str) -> None:
         """A Celery worker of a queue."""
-        command = f"-m celery -A workers.app worker -Q {queue} --concurrency 1 --without-gossip --without-mingle -l INFO"
+        command = f"-m celery -A workers.app worker -Q {queue} --concurrency 1 --without-gossip --without-mingle"
         self._start(
             name,
-            [*command.split(), "-n", f"{name}@test"],
+            [*command.split(), "-l", "INFO", "-n", f"{name}@test"],
             MEDS3_WORKER_NAME=name,
+            **environment,
         )
+
+    def start_web(self, port: int, **environment: str) -> None:
+        """The web process, by the very command of the embedded stack."""
+        self._start("web", list(web_command("127.0.0.1", port)[1:]), **environment)
 
     def start_sweep(self) -> None:
         """The sweep."""

@@ -16,6 +16,7 @@ from webapp.accounts.api import router as accounts
 from webapp.accounts.api_auth import PageAuth, TokenAuth
 from webapp.accounts.rules import OperatorAction
 from webapp.common.access import PUBLIC, Access, access_of, declared, operator_page
+from webapp.common.invalid import what_is_wrong
 from webapp.common.problems import problem
 from webapp.datasets.api import router as datasets
 from webapp.endpoints.api import router as endpoints
@@ -91,7 +92,7 @@ def _forbidden(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
 
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     # Where and why, never the value: it may be a question's text.
-    problems = [{"where": [str(part) for part in each["loc"]], "what": each["msg"]} for each in error.errors]
+    problems = [{"where": [str(part) for part in each["loc"]], "what": what_is_wrong(each)} for each in error.errors]
     return problem(422, "The request is not valid", "See `problems`.", "invalid", problems=problems)
 
 

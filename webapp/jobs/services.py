@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from meds3core.config.jobs import JOB_SPEC, JobSpec, Registered, SearchSpec, references
 from webapp.accounts.models import Door, Team
 from webapp.accounts.services import Actor, audit_write
+from webapp.common.invalid import where_and_what
 from webapp.jobs.dispatch import ring_on_commit
 from webapp.jobs.kinds import KINDS, Kind
 from webapp.jobs.models import Job, JobInput, State, TeamShare, Worker
@@ -70,7 +71,7 @@ def spec_check(*, actor: Actor, team: Team, spec: JobSpec | Mapping[str, Any]) -
         checked = JOB_SPEC.validate_python(spec)
     except ValidationError as error:
         # Names of fields and rules, no values: a value may be content.
-        problems = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}" for one in error.errors())
+        problems = "; ".join(f"{place or 'it'}: {what}" for place, what in where_and_what(error.errors()))
         raise JobError(f"The settings of the job do not fit. {problems}") from None
     kind = KINDS[checked.kind]
     if not kind.offered:
