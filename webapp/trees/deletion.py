@@ -1,5 +1,6 @@
 """Deleting a search: its trees, nodes and scores, and the job. What depends on it is said before."""
 
+import shutil
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -7,6 +8,7 @@ from django.db import transaction
 from webapp.accounts.actors import Actor
 from webapp.accounts.audit import audit_write
 from webapp.jobs.models import Job
+from webapp.jobs.reports import job_folder
 from webapp.jobs.transitions import ENDED, JobError
 from webapp.trees.models import NodeRow, SearchQuestion, Tree, TreeScore
 from webapp.trees.selectors import users_of_trees
@@ -50,6 +52,9 @@ def search_delete(*, actor: Actor, job: Job) -> None:
             TreeScore.objects.filter(tree__in=ids).delete()
             Tree.objects.filter(pk__in=ids).delete()
     SearchQuestion.objects.filter(job=job).delete()
+    folders = [job_folder(pk) for pk in (job.pk, *Job.objects.filter(parent=job).values_list("pk", flat=True))]
     with transaction.atomic():
         Job.objects.filter(parent=job).delete()
         Job.objects.filter(pk=job.pk).delete()
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

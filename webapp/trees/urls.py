@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from webapp.trees.views import forms, labels, searches, trees
+from webapp.trees.views import estimates, forms, labels, searches, trees
 
 
 class PartConverter:
@@ -24,6 +24,8 @@ register_converter(PartConverter, "search_part")
 team = [
     path("searches/", searches.search_list, name="search-list"),
     path("searches/new/", forms.search_create, name="search-create"),
+    path("searches/estimate/", estimates.search_estimate, name="search-estimate"),
+    path("searches/estimate/<uuid:estimate_id>/", estimates.search_estimate_part, name="search-estimate-part"),
     path("searches/<uuid:search_id>/", searches.search, name="search"),
     path("searches/<uuid:search_id>/<search_part:part>/", searches.search_part, name="search-part"),
     path("searches/<uuid:search_id>/score/", searches.search_score, name="search-score"),

@@ -56,20 +56,15 @@ class NameForm(forms.Form):
     )
 
 
-@team_page(Action.JOB_SUBMIT)
-def search_create(request: HttpRequest, team: Team) -> HttpResponse:
-    """A new search: from a preset, or with the settings of an earlier one (`?like=`)."""
-    datasets = overviews.dataset_options(team=team)
-    policies = overviews.model_options(team=team, kind=ModelKind.POLICY)
-    data = request.POST or None
-    start, preset = _search_start(request, team)
-    form = SpecForm(
+def search_form(team: Team, data: Any, start: dict[str, Any]) -> SpecForm:
+    """The form of a search: what the team may choose from, with these first values."""
+    return SpecForm(
         SearchSpec,
         data,
         start=start,
         options={
-            "questions": datasets,
-            "policy": policies,
+            "questions": overviews.dataset_options(team=team),
+            "policy": overviews.model_options(team=team, kind=ModelKind.POLICY),
             "scorer": overviews.model_options(team=team, kind=ModelKind.PRM),
             "engine": overviews.engine_options(team=team),
         },
@@ -77,6 +72,14 @@ def search_create(request: HttpRequest, team: Team) -> HttpResponse:
         titles=SEARCH_TITLES,
         labels=SEARCH_LABELS,
     )
+
+
+@team_page(Action.JOB_SUBMIT)
+def search_create(request: HttpRequest, team: Team) -> HttpResponse:
+    """A new search: from a preset, or with the settings of an earlier one (`?like=`)."""
+    data = request.POST or None
+    start, preset = _search_start(request, team)
+    form = search_form(team, data, start)
     name = NameForm(data)
     if data is not None and name.is_valid() and form.is_valid() and "show_json" not in data:
         return submitted(request, team, form.spec, name.cleaned_data["title"], back=("search-create", team.slug))
@@ -88,8 +91,8 @@ def search_create(request: HttpRequest, team: Team) -> HttpResponse:
         "presets": [(_with(here, preset=key), label) for key, label in PRESET_LABELS.items()],
         "preset": PRESET_LABELS.get(preset, ""),
         "show_json": bool(data and "show_json" in data),
-        "datasets": datasets,
-        "policies": policies,
+        "datasets": form.choices_of("questions"),
+        "policies": form.choices_of("policy"),
     }
     failed = data is not None and bool(form.errors or name.errors)
     return render(request, "trees/search_create.html", context, status=400 if failed else 200)
