@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings.local")
+# Celery would have every process of the pool load all pages, to check what a worker never serves.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 import django
 
