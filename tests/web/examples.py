@@ -14,7 +14,7 @@ from django.test import override_settings
 
 from meds3core.sandbox.questions import generate
 from tests.evaluations import measured
-from tests.trees import built_labels, finished_search
+from tests.trees import built_labels, finished_search, search_spec
 from tests.web.people import person, token
 from webapp.accounts.actors import SYSTEM, Actor
 from webapp.accounts.links import invitation_create
@@ -102,6 +102,11 @@ def _search(team: Team) -> Any:
     return finished_search(SYSTEM, team, name=f"Searched {count}").pk
 
 
+def _estimate(team: Team) -> Any:
+    search = search_spec(DatasetVersion.objects.get(pk=_version(team)))
+    return job_submit(actor=SYSTEM, team=team, spec={"kind": "estimate", "search": search}).pk
+
+
 def _tree(team: Team) -> Any:
     return Tree.objects.filter(job=_search(team)).earliest("position").pk
 
@@ -136,6 +141,7 @@ def _endpoint(team: Team) -> Any:
 EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "search_id": _search,
     "tree_id": _tree,
+    "estimate_id": _estimate,
     "label_set_id": _label_set,
     "part": lambda team: "standing",
     "membership_id": _membership,
@@ -163,6 +169,17 @@ EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "ask": lambda team: "pause",
 }
 
+_made: dict[tuple[Any, str], Any] = {}
+
+
+def example(team: Team, name: str) -> Any:
+    """The id of the team's example, made once: a test's team is new, and what a request does to it is undone."""
+    key = (team.pk, name)
+    if key not in _made:
+        _made[key] = EXAMPLES[name](team)
+    return _made[key]
+
+
 BODIES: dict[str, Callable[[Team], Any]] = {
     "POST api/v1/teams/<team_slug>/searches/<uuid:search_id>/nodes/search": lambda team: {"text": "thought"},
     "POST api/v1/teams/<team_slug>/searches/<uuid:search_id>/scores": lambda team: {"model": str(uuid4())},
@@ -176,6 +193,9 @@ BODIES: dict[str, Callable[[Team], Any]] = {
     "PATCH api/v1/teams/<team_slug>/models/<uuidstr:model_id>": lambda team: {"name": "Of the walk"},
 }
 """Operations of the API that need a body to come as far as their object: by `METHOD route`, a body that fits."""
+
+WORDS = {"method"}
+"""Parameters that name no object of anybody."""
 
 OWN_ONLY = {"token_id"}
 """Objects that their owner alone sees, whatever the role: for others the answer is 404."""

@@ -64,7 +64,7 @@ def url_of(place: Place, team, objects_of=None) -> str:
     for name in place.parameters:
         if name not in values:
             assert name in examples.EXAMPLES, f"{place.route}: add an example of {name} to tests/web/examples.py"
-            values[name] = examples.EXAMPLES[name](objects_of or team)
+            values[name] = examples.example(objects_of or team, name)
     return place.path(values)
 
 
@@ -91,7 +91,9 @@ def verdict(answer: HttpResponse) -> str:
     if is_sent_to_sign_in(answer):
         return "sent to sign in"
     refusals = {401: "not signed in", 403: "refused", 404: "not found", 429: "throttled"}
-    return refusals.get(answer.status_code, "let in" if answer.status_code < 500 else "broken")
+    # 503 is what /readyz answers whoever asks while there is no Redis, as here.
+    is_answered = answer.status_code < 500 or answer.status_code == 503
+    return refusals.get(answer.status_code, "let in" if is_answered else "broken")
 
 
 def expected(access: Access, persona: str, *, api: bool = False) -> str:
@@ -147,9 +149,7 @@ def test_pages(world, persona):
     for place in PAGES:
         own_only = examples.OWN_ONLY & set(place.parameters)
         for method in ("GET", "POST"):
-            with transaction.atomic():
-                answer = ask(client, method, url_of(place, world.team))
-                transaction.set_rollback(True)
+            answer = ask(client, method, url_of(place, world.team))
             want, got = expected(place.access, persona), verdict(answer)
             if want == "let in" and own_only and persona != Role.OWNER:
                 want = "let in" if answer.status_code == 405 else "not found"
@@ -174,9 +174,7 @@ def test_operations(world, persona, door):
         pytest.skip("an operator without a team can have no token")
     wrong = []
     for method, place, access in OPERATIONS:
-        with transaction.atomic():
-            answer = ask(client, method, url_of(place, world.team), **headers)
-            transaction.set_rollback(True)
+        answer = ask(client, method, url_of(place, world.team), **headers)
         want, got = expected(access, persona, api=True), verdict(answer)
         if got != want:
             wrong.append(f"{method} {place.route}: {got} ({answer.status_code}), should be {want}")
@@ -204,14 +202,12 @@ def test_an_object_of_another_team_is_not_found(world):
     membership_set(actor=examples.Actor(world.other_owner), team=world.other_team, user=owner, role=Role.OWNER)
     client, wrong = signed_in(owner), []
     for place in OWN:
-        if "team_slug" not in place.parameters or len(place.parameters) < 2:
+        if "team_slug" not in place.parameters or not set(place.parameters) - examples.WORDS - {"team_slug"}:
             continue
         methods = list(place.access.operations) if place.access.operations else ["GET", "POST"]
-        with transaction.atomic():
-            url = url_of(place, world.team, objects_of=world.other_team)
-            bodies = {method: body_of(method, place, world.other_team) for method in methods}
-            statuses = [ask(client, method, url, bodies[method]).status_code for method in methods]
-            transaction.set_rollback(True)
+        url = url_of(place, world.team, objects_of=world.other_team)
+        bodies = {method: body_of(method, place, world.other_team) for method in methods}
+        statuses = [ask(client, method, url, bodies[method]).status_code for method in methods]
         if 404 not in statuses or not set(statuses) <= {404, 405}:
             wrong.append(f"{place.route}: {statuses}")
     assert not wrong, "\n".join(wrong)

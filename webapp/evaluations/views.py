@@ -87,9 +87,9 @@ def evaluation_answers(request: HttpRequest, team: Team, evaluation_id: uuid.UUI
     """More questions, as rows to be put behind those that the page has."""
     found = selectors.evaluation_for(team=team, evaluation_id=evaluation_id)
     after = request.GET.get("after", "")
-    if not after.isdecimal() or len(after) > 9:
+    if after and (not after.isdecimal() or len(after) > 9):
         raise Http404("no such place")
-    answers = selectors.answers_page(evaluation=found, after=int(after))
+    answers = selectors.answers_page(evaluation=found, after=int(after) if after else -1)
     return render(request, "evaluations/parts/answers.html", {"team": team, "evaluation": found, "answers": answers})
 
 
