@@ -28,8 +28,12 @@ class ImportForm(forms.Form):
     base = forms.ChoiceField(
         label="Base of an adapter", required=False, help_text="Only for LoRA adapters. A whole model needs none."
     )
-    prompt = forms.ChoiceField(label="Prompt of a policy", required=False, choices=PROMPTS)
-    score_head = forms.ChoiceField(label="Logits of a reward model", required=False, choices=HEADS)
+    prompt = forms.ChoiceField(
+        label="Prompt of a policy", required=False, choices=PROMPTS, help_text="Without a card: with instructions."
+    )
+    score_head = forms.ChoiceField(
+        label="Logits of a reward model", required=False, choices=HEADS, help_text="Without a card it must be said."
+    )
 
     def __init__(self, *args: Any, bases: list[ModelVersion], **others: Any) -> None:
         super().__init__(*args, **others)
