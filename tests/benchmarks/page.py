@@ -227,6 +227,27 @@ def _live(figures: dict[str, Any]) -> str:
     )
 
 
+_IMPORT = """
+A file of published records with texts as long as MedQA's, imported as a job does it: read by the limited process,
+checked, stored in fenced batches with their search index, counted. Upload and the worker's start are left out.
+"""
+
+
+def _import(figures: dict[str, Any]) -> str:
+    rows: list[tuple[str, ...]] = [
+        ("figure", figures["database"]),
+        ("rows", f"{figures['rows']:,} ({figures['megabytes']:g} MB)"),
+        ("rows per second (wanted: 5,000)", f"{figures['rows_a_second']:,}"),
+        ("rows per second without the counting at the end", f"{figures['rows_a_second_without_counting']:,}"),
+        ("processor time a row, reading process", f"{figures['cpu_seconds_reading'] / figures['rows'] * 1e6:.0f} µs"),
+        ("processor time a row, storing process", f"{figures['cpu_seconds_storing'] / figures['rows'] * 1e6:.0f} µs"),
+        (f"write of {figures['batch']} rows, 95th percentile (wanted: 100 ms)", f"{figures['write_p95_ms']:g} ms"),
+        ("memory of both processes, most", f"{figures['memory_mb']:,} MB"),
+        ("its growth from the second quarter of the rows to the last", f"{figures['memory_growth_mb']:g} MB"),
+    ]
+    return _IMPORT + "\n" + _table(rows)
+
+
 PARTS = {
     "search": ("Search", _search),
     "engines": ("The engines by themselves", _engines),
@@ -234,6 +255,7 @@ PARTS = {
     "training": ("Training", _training),
     "prm": ("Reward models: whole trees in one pass", _prm),
     "live": ("Live pages and the queue", _live),
+    "import": ("Import of questions", _import),
     "storing": ("Storing of trees", _storing),
     "download": ("Downloads", _download),
     "gpu": ("On a GPU", _gpu),
