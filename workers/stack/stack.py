@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 from django.conf import settings
 from django.db import connection
 
@@ -48,17 +49,10 @@ class Stack:
         try:
             self._run = folders_make(self.home)
             self._end_leftovers()
-            self.host = host
-            self.port = _port_choose(host, port, _last_port(self.home), say)
-            self.url = f"http://{_spoken(host)}:{self.port}"
-            redis_configuration = redis_configure(self.home)
-            self._services = services(
-                host=host,
-                port=self.port,
-                redis_configuration=redis_configuration,
-                grace_seconds=settings.JOBS_GRACE_SECONDS,
-            )
-            self._supervision = self._supervise(log_level)
+            self._host = host
+            self._log_level = log_level
+            self._may_move = port is None
+            self._settle(_port_choose(host, port, _last_port(self.home), say))
         except BaseException:
             self._lock.release()
             raise
@@ -74,6 +68,24 @@ class Stack:
         self._lock.say({"url": self.url})
         (self.home / "run" / "port").write_text(str(self.port), encoding="ascii")
 
+    def lost_port(self) -> bool:
+        """Whether somebody else has taken the port since it was chosen: something listens there, and not our web."""
+        try:
+            with socket.create_connection((_spoken(self._host).strip("[]"), self.port), timeout=2):
+                return not self._listens()
+        except OSError:
+            return False
+
+    def move(self) -> None:
+        """Start again on another port. Raises `StackError` when the port was asked for."""
+        if not self._may_move:
+            raise StackError(f"Port {self.port} was taken meanwhile. Leave --port out and a free one is found.")
+        self._supervision.stop()
+        self._supervision.wait(self.grace_seconds)
+        sockets_remove(self.home)
+        self._settle(_port_choose(self._host, None, self.port, self._say))
+        self.start()
+
     def start_late(self) -> None:
         """Start the workers and the sweep."""
         for process in self._services:
@@ -81,7 +93,9 @@ class Stack:
                 self._supervision.start_process(process.name)
 
     def ready(self) -> bool:
-        """Whether the pages answer and have what they need."""
+        """Whether our own pages answer and have what they need."""
+        if not self._listens():
+            return False
         try:
             with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
                 return bool(json.load(answer)["status"] == "ok")
@@ -141,18 +155,36 @@ class Stack:
             self._say(f"ended {len(ended)} processes that an earlier stack had left ({seconds:.0f} s)")
         sockets_remove(self.home)
 
-    def _supervise(self, log_level: str) -> Supervision:
+    def _listens(self) -> bool:
+        """Whether our web process listens on the port; another program might answer there."""
+        pid = next((one.pid for one in self.standings() if one.name == "web"), 0)
+        try:
+            found = psutil.Process(pid).net_connections(kind="tcp") if pid else []
+        except psutil.Error:
+            return False
+        return any(one.status == psutil.CONN_LISTEN and one.laddr.port == self.port for one in found)
+
+    def _settle(self, port: int) -> None:
+        """On this port."""
+        self.port = port
+        self.url = f"http://{_spoken(self._host)}:{port}"
+        self._services = services(
+            host=self._host,
+            port=port,
+            redis_configuration=redis_configure(self.home),
+            grace_seconds=settings.JOBS_GRACE_SECONDS,
+        )
         environment = os.environ | {
             VARIABLE: str(self.home),
             "MEDS3_HOME": str(self.home),
             "MEDS3_REDIS": redis_url(self.home),
             "MEDS3_REDIS_LIVE": f"{redis_url(self.home)}?db=1",
             "MEDS3_URL": os.environ.get("MEDS3_URL", self.url),
-            "MEDS3_LOG_LEVEL": log_level,
+            "MEDS3_LOG_LEVEL": self._log_level,
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONUNBUFFERED": "1",
         }
-        return Supervision(self._services, run=self._run, logs=self.home / "logs", environment=environment)
+        self._supervision = Supervision(self._services, run=self._run, logs=self.home / "logs", environment=environment)
 
 
 def _host_check(host: str) -> None:

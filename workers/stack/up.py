@@ -21,7 +21,7 @@ from workers.stack.display import StackDisplay
 from workers.stack.owner import Owner, owner_prepare, sign_in_link
 from workers.stack.stack import Stack
 
-READY_SECONDS = 180
+READY_SECONDS = 300
 LOOK_SECONDS = 1.0
 BROKEN = {"FATAL"}
 
@@ -116,6 +116,8 @@ def _wait_until_ready(stack: Stack, display: StackDisplay, wish: Wish) -> bool:
         if standings and stack.ready():
             stack.start_late()
             return True
+        if stack.lost_port():
+            stack.move()
         display.show(standings, [])
         wish.stop.wait(0.2)
     if not wish.stop.is_set():
@@ -162,7 +164,8 @@ def _stop(stack: Stack, display: StackDisplay, wish: Wish) -> None:
             running = jobs_live_count()
         except DatabaseError:
             running = 0
-        waits = f"; {running} running job{'s' * (running != 1)} may save their place" if running else ""
+        jobs = "1 running job may save its" if running == 1 else f"{running} running jobs may save their"
+        waits = f"; {jobs} place" if running else ""
         display.say(f"stopping{waits} (Ctrl-C again ends everything at once)")
         end = time.monotonic() + stack.grace_seconds + 60
         while not stack.stopped(0.3):
