@@ -176,6 +176,17 @@ def test_counts_are_capped(version, monkeypatch):
     assert (page.count, page.count_is_least) == (10, True)
 
 
+def test_a_short_part_is_looked_for_stretch_by_stretch(version, monkeypatch):
+    monkeypatch.setattr(selectors, "ROWS_LOOKED_THROUGH", 50)
+    seen, after = [], None
+    for _ in range(3):
+        page = selectors.questions_page(version=version, wanted=QuestionFilter(text="17"), after=after)
+        seen += [row.position for row in page.rows]
+        after = page.after
+    assert seen == [17, 117]
+    assert after is None
+
+
 # --- pages ---------------------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,8 @@ from django.http import Http404
 from meds3core.types.question import Question
 from webapp.accounts.models import Team
 from webapp.datasets.models import Dataset, DatasetVersion, QuestionRow, RejectedRow
-from webapp.datasets.search import matching
+from webapp.datasets.search import SHORTEST, matching
+from webapp.datasets.statistics import statistics_of
 from webapp.jobs.models import Job, JobInput
 from webapp.trees.models import Tree
 
@@ -18,6 +19,8 @@ ROWS_COUNTED = 10_000
 """Questions that meet a filter are counted so far: "10,000+"."""
 MATCHES_COUNTED = 1_000
 """The same for a search in texts, which must look at each."""
+ROWS_LOOKED_THROUGH = 5_000
+"""Questions that one page of a search goes through where no index helps: for parts shorter than three characters."""
 
 
 def theirs(team: Team) -> Q:
@@ -155,6 +158,9 @@ def questions_page(
 ) -> QuestionPage:
     """Those after (or before) a position, in the order of the version; with their records if `whole`."""
     rows = questions_matching(version=version, wanted=wanted)
+    window = _window(version, wanted, after, before)
+    if window is not None:
+        rows = rows.filter(position__gte=window[0], position__lt=window[1])
     shown = rows if whole else rows.defer("record")
     if before is not None:
         found = list(shown.filter(position__lt=before).order_by("-position")[: size + 1])
@@ -165,19 +171,32 @@ def questions_page(
         found = list(ahead.order_by("position")[: size + 1])
         more_before, more_after = after is not None, len(found) > size
         found = found[:size]
+    first = found[0].position if found and more_before else None
+    last = found[-1].position if found and more_after else None
     if wanted.is_empty:
-        count, least = version.questions, False
-    else:
-        most = MATCHES_COUNTED if wanted.text.strip() else ROWS_COUNTED
-        count = rows.order_by()[: most + 1].count()
-        count, least = min(count, most), count > most
-    return QuestionPage(
-        rows=found,
-        before=found[0].position if found and more_before else None,
-        after=found[-1].position if found and more_after else None,
-        count=count,
-        count_is_least=least,
-    )
+        return QuestionPage(found, first, last, version.questions, count_is_least=False)
+    most = MATCHES_COUNTED if wanted.text.strip() else ROWS_COUNTED
+    count = rows.order_by()[: most + 1].count()
+    is_least = count > most
+    if window is not None:  # what lies outside was not looked at
+        is_least |= window[0] > 0 or window[1] < version.questions
+        if before is None and last is None and window[1] < version.questions:
+            last = window[1] - 1
+        if before is not None and first is None and window[0] > 0:
+            first = window[0]
+    return QuestionPage(found, first, last, min(count, most), is_least)
+
+
+def _window(
+    version: DatasetVersion, wanted: QuestionFilter, after: int | None, before: int | None
+) -> tuple[int, int] | None:
+    """Of a text too short for the index: the stretch of positions that is looked through, row by row; else none."""
+    if not 0 < len(wanted.text.strip()) < SHORTEST:
+        return None
+    if before is not None:
+        return max(0, before - ROWS_LOOKED_THROUGH), before
+    start = 0 if after is None else after + 1
+    return start, min(version.questions, start + ROWS_LOOKED_THROUGH)
 
 
 def difficulty_band(text: str) -> tuple[float, float]:
@@ -218,6 +237,8 @@ def rows_by_content(*, version_id: UUID, hashes: Sequence[str]) -> dict[str, int
 
 def duplicates_of(*, version: DatasetVersion, size: int = 50) -> list[list[QuestionRow]]:
     """Groups of questions of a version with the same content, by the first one's position; the first `size` groups."""
+    if not statistics_of(version).duplicates:
+        return []
     rows = QuestionRow.objects.filter(version=version)
     hashes = rows.values("content_hash").annotate(times=Count("pk"), first=Min("position")).filter(times__gt=1)
     order = [row["content_hash"] for row in hashes.order_by("first")[:size]]

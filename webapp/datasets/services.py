@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Max
 from django.db.models.functions import Now
 
@@ -46,7 +46,8 @@ BATCH = 500
 """Rows of one write: a few dozen milliseconds."""
 REJECTIONS_KEPT = 100_000
 """Rows of a file that are no question and are listed; beyond it they are counted."""
-_COLUMN = 120
+COLUMN = 120
+"""Characters of a source or domain that lists filter by; the record has the whole."""
 
 
 class DatasetError(UserError):
@@ -153,7 +154,6 @@ def version_append(
     `StaleAttempt` when somebody else writes it meanwhile.
     """
     first = version.questions
-    rows = [_row(version, first + at, question) for at, question in enumerate(questions)]
     listed = max(0, REJECTIONS_KEPT - version.rejected)
     refused = [RejectedRow(version=version, row=each.row, reason=_reason(each)) for each in rejected[:listed]]
     try:
@@ -161,15 +161,15 @@ def version_append(
             _fence(claim)
             written = DatasetVersion.objects.filter(
                 pk=version.pk, ready=False, deleted=None, questions=first, rejected=version.rejected
-            ).update(questions=F("questions") + len(rows), rejected=F("rejected") + len(rejected))
+            ).update(questions=F("questions") + len(questions), rejected=F("rejected") + len(rejected))
             if not written:
                 raise StaleAttempt(f"version {version.pk} is finished, deleted, or written by somebody else")
-            QuestionRow.objects.bulk_create(rows)
+            _rows_insert(version, first, questions)
             RejectedRow.objects.bulk_create(refused)
-            index_add(version_id=version.pk, first=first, end=first + len(rows))
+            index_add(version_id=version.pk, first=first, end=first + len(questions))
     except IntegrityError:
         raise DatasetError("Two questions have the same id; ids must differ within a version.") from None
-    version.questions += len(rows)
+    version.questions += len(questions)
     version.rejected += len(rejected)
 
 
@@ -231,21 +231,34 @@ def unstorable(question: Question) -> str:
     return _problem(question.model_dump(mode="json"))
 
 
-def _row(version: DatasetVersion, position: int, question: Question) -> QuestionRow:
-    record = question.model_dump(mode="json")
-    if problem := _problem(record):
+_COLUMNS = (
+    *("version_id", "position", "question_id", "content_hash", "text", "source", "domain", "answer_kind"),
+    *("difficulty", "record"),
+)
+
+
+def _rows_insert(version: DatasetVersion, first: int, questions: Sequence[Question]) -> None:
+    """Rows of a batch by one plain statement: half the time that model instances would take."""
+    key = QuestionRow._meta.get_field("version").get_db_prep_value(version.pk, connection)
+    rows = [(key, first + at, *_cells(first + at, question)) for at, question in enumerate(questions)]
+    marks = ", ".join(["%s"] * len(_COLUMNS))
+    with connection.cursor() as cursor:
+        cursor.executemany(f"INSERT INTO {QuestionRow._meta.db_table} ({', '.join(_COLUMNS)}) VALUES ({marks})", rows)
+
+
+def _cells(position: int, question: Question) -> tuple[object, ...]:
+    record = question.model_dump_json()
+    if "\\u0000" in record and (problem := unstorable(question)):
         raise DatasetError(f"Question {position + 1} {problem}.")
-    return QuestionRow(
-        version=version,
-        position=position,
-        question_id=question.id,
-        content_hash=question.content_hash,
-        text=question.text,
-        source=question.source[:_COLUMN],
-        domain=question.domain[:_COLUMN],
-        answer_kind=question.answer_format.kind,
-        difficulty=question.difficulty,
-        record=record,
+    return (
+        question.id,
+        question.content_hash,
+        question.text,
+        question.source[:COLUMN],
+        question.domain[:COLUMN],
+        question.answer_format.kind,
+        question.difficulty,
+        record,
     )
 
 
