@@ -75,7 +75,9 @@ def standing_of(job: Job) -> Standing:
     fraction = min(1.0, job.done / job.total) if known and job.total else None
     unit = f" {job.unit}" if job.unit else ""
     counted = ""
-    if known and job.total is not None:
+    if job.unit == "%":
+        unit = ""  # the share itself stands before it
+    elif known and job.total is not None:
         counted = f"{job.done:,} of {job.total:,}{unit}"
     elif job.done:
         counted = f"{job.done:,}{unit or ' done'}"
@@ -86,7 +88,7 @@ def standing_of(job: Job) -> Standing:
     return Standing(
         fraction=fraction,
         counted=counted,
-        pace=pace(rate) if rate else "",
+        pace=pace(rate) if rate and job.unit != "%" else "",
         remaining=remaining,
         worked=span(job.worked) if job.worked >= 1 else "",
         advice=ADVICE.get(job.error_code, "") if job.state == State.FAILED else "",
