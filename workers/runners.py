@@ -19,6 +19,7 @@ RUNNERS: Mapping[str, str] = {
     "grpo": "workers.kinds.training.run",
     "evaluation": "workers.kinds.evaluation.run",
     "evolution": "workers.kinds.evolution.run",
+    "estimate": "workers.kinds.estimate.run",
     "export": "workers.kinds.export.run",
     "curriculum": "workers.kinds.curriculum.run",
     "dataset-check": "workers.kinds.dataset_check.run",

@@ -224,12 +224,18 @@ class EvolutionSpec(_Spec):
 
 
 class EstimateSpec(_Spec):
-    """How long the loop would take and what it would need, from a few measured questions."""
+    """What a search, or the searches of a loop, would cost: measured on a few of its questions, scaled to all."""
 
     kind: Literal["estimate"] = "estimate"
-    questions: Reference
-    policy: Reference
-    settings: EvolutionConfig = EvolutionConfig()
+    search: SearchSpec | None = Field(default=None, description="The search in question; or else evolution")
+    evolution: EvolutionSpec | None = Field(default=None, description="The loop whose searches are in question")
+    trial: int = Field(default=5, ge=1, le=64, description="Questions that are really searched, evenly spaced")
+
+    @model_validator(mode="after")
+    def _is_of_one(self) -> Self:
+        if (self.search is None) == (self.evolution is None):
+            raise ValueError("give exactly one of search and evolution")
+        return self
 
 
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")]

@@ -45,7 +45,7 @@ KINDS: Mapping[str, Kind] = {
     "grpo": Kind("Reinforcement learning", Queue.GPU, offered=True),
     "evaluation": Kind("Evaluation", Queue.GPU, offered=True),
     "evolution": Kind("Evolution", Queue.GPU, offered=True),
-    "estimate": Kind("Estimate", Queue.GPU),
+    "estimate": Kind("Estimate", Queue.GPU, longest_hours=24, offered=True),
     "model-import": Kind("Model import", Queue.CPU, longest_hours=48, offered=True),
     "export": Kind("Export", Queue.CPU, longest_hours=24, offered=True),
     "curriculum": Kind("Curriculum", Queue.CPU, longest_hours=24, offered=True),

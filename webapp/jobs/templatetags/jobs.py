@@ -1,6 +1,6 @@
 """Filters of pages about jobs."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
@@ -65,3 +65,18 @@ def mebibytes(size: Any) -> str:
     if not isinstance(size, int | float):
         return ""
     return f"{size / 1024:.0f} GiB" if size >= 1024 else f"{size:.0f} MiB"
+
+
+@register.filter
+def seconds(number: Any) -> str:
+    """A number of seconds as people say it."""
+    return standing.span(timedelta(seconds=float(number))) if isinstance(number, int | float) else ""
+
+
+@register.filter
+def amount(number: Any) -> str:
+    """A number that is not known exactly: two digits, the rest rounded."""
+    if not isinstance(number, int | float):
+        return ""
+    digits = max(0, len(f"{int(number)}") - 2)
+    return f"{round(int(number), -digits):,}"

@@ -15,9 +15,9 @@ from webapp.accounts.models import Team
 from webapp.accounts.rules import Action
 from webapp.common.access import team_page
 from webapp.common.spec_forms import SpecForm
+from webapp.jobs.views.submitting import submitted
 from webapp.registry.models import LabelSet, ModelKind
 from webapp.trees import overviews, selectors
-from webapp.trees.views.searches import submitted
 
 SEARCH_BASIC = (
     "questions",
@@ -78,7 +78,7 @@ def search_form(team: Team, data: Any, start: dict[str, Any]) -> SpecForm:
 def search_create(request: HttpRequest, team: Team) -> HttpResponse:
     """A new search: from a preset, or with the settings of an earlier one (`?like=`)."""
     data = request.POST or None
-    start, preset = _search_start(request, team)
+    start, preset = search_start(request, team)
     form = search_form(team, data, start)
     name = NameForm(data)
     if data is not None and name.is_valid() and form.is_valid() and "show_json" not in data:
@@ -91,14 +91,14 @@ def search_create(request: HttpRequest, team: Team) -> HttpResponse:
         "presets": [(_with(here, preset=key), label) for key, label in PRESET_LABELS.items()],
         "preset": PRESET_LABELS.get(preset, ""),
         "show_json": bool(data and "show_json" in data),
-        "datasets": form.choices_of("questions"),
-        "policies": form.choices_of("policy"),
+        "datasets": list(form.fields["questions"].choices),
+        "policies": list(form.fields["policy"].choices),
     }
     failed = data is not None and bool(form.errors or name.errors)
     return render(request, "trees/search_create.html", context, status=400 if failed else 200)
 
 
-def _search_start(request: HttpRequest, team: Team) -> tuple[dict[str, Any], str]:
+def search_start(request: HttpRequest, team: Team) -> tuple[dict[str, Any], str]:
     """What the form begins with, and the name of its preset."""
     like = request.GET.get("like", "")
     try:
