@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Avg, Count, Max, Q, QuerySet, Sum
+from django.db.models import Avg, Count, Q, QuerySet, Sum
 from django.http import Http404
 
 from webapp.accounts.models import Team, User
-from webapp.jobs.models import Job, JobInput, State
+from webapp.jobs.models import Job, JobInput
 from webapp.jobs.shards import Standing
 from webapp.trees.models import NodeRow, SearchQuestion, Tree, TreeScore
 
@@ -213,12 +213,7 @@ def trees_of_question(*, tree: Tree, size: int = 20) -> list[Tree]:
 def scored_by(*, job_id: UUID) -> list[dict[str, Any]]:
     """Reward models that scored trees of a search, and how many."""
     rows = TreeScore.objects.filter(tree__job=job_id).order_by("model__name", "model__number")
-    return list(rows.values("model", "model__name", "model__number").annotate(trees=Count("pk"), newest=Max("id")))
-
-
-def searches_unfinished(*, team: Team) -> int:
-    """How many of a team's searches are not over."""
-    return searches_of(team=team).exclude(state__in=[State.SUCCEEDED, State.FAILED, State.CANCELLED]).count()
+    return list(rows.values("model", "model__name", "model__number").annotate(trees=Count("pk")))
 
 
 # --- what workers read ---------------------------------------------------------------------------------------------
