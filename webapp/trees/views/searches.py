@@ -13,13 +13,12 @@ from webapp.accounts.models import Team
 from webapp.accounts.rules import Action, may
 from webapp.common.access import actor_of, team_page
 from webapp.common.paging import page_of
-from webapp.jobs.dispatch import QueueUnreachable
 from webapp.jobs.models import Job
 from webapp.jobs.overviews import shards_of
-from webapp.jobs.services import job_submit
 from webapp.jobs.standing import MAY
 from webapp.jobs.transitions import JobError
 from webapp.jobs.views.pages import places
+from webapp.jobs.views.submitting import submitted
 from webapp.registry.models import ModelKind
 from webapp.trees import overviews, selectors
 from webapp.trees.deletion import search_delete, search_dependants
@@ -113,19 +112,6 @@ def search_remove(request: HttpRequest, team: Team, search_id: uuid.UUID) -> Htt
         "over": overviews.is_over(job),
     }
     return render(request, "trees/search_delete.html", context)
-
-
-def submitted(request: HttpRequest, team: Team, spec: Any, title: str, *, back: tuple[Any, ...]) -> HttpResponse:
-    """Submit a job and show it; what is in the way is said on the page before."""
-    try:
-        job = job_submit(actor=actor_of(request), team=team, spec=spec, title=title)
-    except JobError as error:
-        messages.error(request, str(error))
-        return redirect(*back)
-    except QueueUnreachable as error:  # it is stored and starts later
-        messages.warning(request, str(error))
-        return redirect(*back)
-    return redirect("search" if job.kind == "search" else "job", team.slug, job.pk)
 
 
 def _standing(job: Job) -> dict[str, Any]:
