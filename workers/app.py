@@ -71,7 +71,7 @@ def _introduce(instance: Any, **_: Any) -> None:
             try:
                 worker_heartbeat(worker=worker)
                 alive.touch(Path(settings.HOME), name)
-            except (DatabaseError, OSError):
+            except DatabaseError:
                 connection.close()
 
     threading.Thread(target=beat, name="heartbeat", daemon=True).start()

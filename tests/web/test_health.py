@@ -12,7 +12,7 @@ from webapp.accounts.rules import Role
 from webapp.accounts.services import team_create
 from webapp.health import readiness
 from webapp.jobs.claims import worker_register
-from webapp.jobs.models import Job, State
+from webapp.jobs.models import Job, MetricChunk, State
 from webapp.jobs.transitions import in_seconds
 
 pytestmark = pytest.mark.django_db
@@ -66,7 +66,9 @@ def test_figures_for_prometheus(client):
     common = {"team": team, "kind": "search", "spec": {}, "queue": "gpu"}
     Job.objects.create(**common, state=State.QUEUED)
     Job.objects.filter(state=State.QUEUED).update(created=in_seconds(-90))
-    Job.objects.create(**common, state=State.RUNNING, attempt=1, started=Now(), lease_expires=in_seconds(45))
+    running = Job.objects.create(**common, state=State.RUNNING, attempt=1, started=Now(), lease_expires=in_seconds(45))
+    speeds = {"name": "tokens per second", "first_step": 1, "steps": [1, 2], "values": [90.0, 120.5]}
+    MetricChunk.objects.create(job=running, attempt=1, **speeds)
     for seconds in (5, 500):
         Job.objects.create(**common, state=State.SUCCEEDED, started=in_seconds(-seconds), ended=Now())
     worker_register(name="gpu@here", queue="gpu")
@@ -87,4 +89,5 @@ def test_figures_for_prometheus(client):
     assert found["meds3_job_duration_seconds_bucket", "10.0", "search"] == 1
     assert found["meds3_job_duration_seconds_count", "search"] == 2
     assert 500 <= found["meds3_job_duration_seconds_sum", "search"] < 515
+    assert found["meds3_tokens_per_second", "search"] == 120.5
     assert "Ward" not in text

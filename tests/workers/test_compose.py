@@ -125,7 +125,7 @@ def test_every_service_runs_by_its_own_command(tmp_path):
                 own[place] = given[place].replace("@redis:6379/", f"@127.0.0.1:{redis_port}/")
                 assert own[place] != given[place]
             path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-            return environment(home, **given) | own | {"PATH": path, "HF_HOME": str(tmp_path / "hf")}
+            return environment(home, **given) | own | {"PATH": path}
 
         def call(name: str, command: list[str]) -> subprocess.CompletedProcess[str]:
             return subprocess.run(

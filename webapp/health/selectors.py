@@ -80,7 +80,7 @@ def tokens_per_second() -> dict[str, float]:
     speeds: dict[str, float] = {}
     running = Job.objects.filter(state=State.RUNNING).values_list("pk", "kind")
     for job_id, kind in running:
-        newest = MetricChunk.objects.filter(job=job_id, name="tokens_per_second").order_by("-id").first()
+        newest = MetricChunk.objects.filter(job=job_id, name="tokens per second").order_by("-id").first()
         if newest is not None and newest.values:
             speeds[kind] = speeds.get(kind, 0.0) + float(newest.values[-1])
     return speeds
