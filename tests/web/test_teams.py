@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.test import Client
@@ -12,7 +13,8 @@ from webapp.accounts.actors import SYSTEM, Actor
 from webapp.accounts.audit import AccountError
 from webapp.accounts.links import invitation_accept, invitation_create
 from webapp.accounts.models import ApiToken, AuditEntry, Invitation, Membership, Team, User
-from webapp.accounts.rules import Action, Role
+from webapp.accounts.rules import Action, Role, actions_of
+from webapp.accounts.scopes import WORDS
 from webapp.accounts.services import membership_end, membership_leave, membership_set, system_team, team_create
 from webapp.accounts.tokens import api_token_check
 
@@ -310,3 +312,18 @@ def test_profile_and_address(world):
     viewer.refresh_from_db()
     assert viewer.email == "vera@ward.example"
     assert AuditEntry.objects.filter(actor=viewer, verb="user.email").count() == 1
+
+
+def test_every_action_has_words_and_the_token_page_shows_them_by_group(world):
+    assert {action for group in WORDS.values() for action in group} == set(Action)
+    owner = signed_in(world.by_role[Role.OWNER])
+    page = owner.get("/t/ward-7/tokens/").content.decode()
+    assert page.count('name="scopes"') == len(Action)
+    for group, found in WORDS.items():
+        assert f'<legend class="form-label text-secondary">{group}</legend>' in page
+        assert all(words in unescape(page) for words in found.values())
+    viewer = signed_in(world.by_role[Role.VIEWER]).get("/t/ward-7/tokens/").content.decode()
+    assert "Submit jobs" not in viewer and viewer.count('name="scopes"') == len(actions_of(Role.VIEWER))
+    wanted = {"name": "Board", "scopes": ["job.view", "job.submit"], "days": "30"}
+    assert "Submit jobs of every kind" in owner.post("/t/ward-7/tokens/", wanted).content.decode()
+    assert owner.post("/t/ward-7/tokens/", wanted | {"scopes": []}).status_code == 400

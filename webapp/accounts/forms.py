@@ -5,9 +5,11 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth import password_validation
+from django.forms.boundfield import BoundWidget
 
 from webapp.accounts.models import Team, Theme, User
 from webapp.accounts.rules import GRANTS, Action, Role, actions_of
+from webapp.accounts.scopes import grouped
 
 TOKEN_LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("365", "A year"), ("", "Until revoked")]
 
@@ -71,8 +73,13 @@ class TokenForm(forms.Form):
 
     def __init__(self, *args: Any, own_role: str, **others: Any) -> None:
         super().__init__(*args, **others)
-        actions = sorted(actions_of(own_role))
-        self.fields["scopes"].choices = [(each.value, each.value) for each in actions]  # type: ignore[attr-defined]
+        self.fields["scopes"].choices = grouped(actions_of(own_role))  # type: ignore[attr-defined]
+
+    def scope_groups(self) -> list[tuple[str, list[BoundWidget]]]:
+        """The boxes by group, for the page."""
+        boxes = {box.data["value"]: box for box in self["scopes"].subwidgets}
+        groups = self.fields["scopes"].choices  # type: ignore[attr-defined]
+        return [(group, [boxes[value] for value, _ in choices]) for group, choices in groups]
 
     @property
     def chosen_scopes(self) -> frozenset[Action]:

@@ -11,6 +11,7 @@ from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from webapp.accounts.scopes import in_words
 from webapp.common.vendor import FILES
 
 register = template.Library()
@@ -82,6 +83,18 @@ def styled(field: BoundField) -> SafeString:
     if "placeholder" in widget.attrs:  # a library's, which repeats the label
         attrs["placeholder"] = False
     return field.as_widget(attrs=attrs)
+
+
+@register.filter
+def tick(box: BoundWidget) -> SafeString:
+    """One box of several, with its words."""
+    return format_html(CHOICE, _tick(box), box.choice_label)
+
+
+@register.filter
+def scope_words(scopes: list[str]) -> list[str]:
+    """What a token may do, in words."""
+    return [in_words(scope) for scope in scopes]
 
 
 @register.filter
