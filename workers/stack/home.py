@@ -13,7 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from webapp.config.embedded import REDIS_SECRET, redis_socket, run_folder
 from webapp.config.secret_files import kept_secret
-from webapp.registry.bundled import bundled_ensure
+from webapp.registry.bundled import bundled_benchmark_ensure, bundled_ensure
 
 STATIC_MARK = ".collected"
 
@@ -72,6 +72,7 @@ def prepare(say: Callable[[str], None]) -> None:
     if static_collect():
         say("static files: collected")
     bundled_ensure()
+    bundled_benchmark_ensure()
 
 
 def database_prepare() -> int:
