@@ -239,6 +239,7 @@ def test_an_operator_runs_watches_and_steers(working: Studio, page: Page, check_
     key = studio.call(self_check, username="opa", questions=400)
     page.goto(f"{studio.url}/operations/jobs/{key}/")
     expect(page.locator(".job-numbers")).to_contain_text("of 400", timeout=PATIENT)
+    expect(page.get_by_role("heading", name="Saved places")).to_be_visible(timeout=PATIENT)
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("It keeps its place until somebody resumes it.")).to_be_visible(timeout=PATIENT)
     page.reload()
