@@ -15,6 +15,8 @@ from tests.browser.studio import Studio
 
 Check = Callable[[Page, str], None]
 
+pytestmark = pytest.mark.timeout(900)
+
 
 def test_a_dataset_from_list_to_deletion(studio: Studio, page: Page, check_page: Check) -> None:
     studio.call(person, username="dora", team="Datasets team")

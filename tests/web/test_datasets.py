@@ -336,6 +336,8 @@ def test_a_curriculum_is_submitted(world, client, version):
     assert job.spec["settings"]["quotas"] == [["odd", 10]]
     assert job.spec["settings"]["count"] == 50
     assert "already" in client.post(url, settings(name="Sleep", make="1")).content.decode()
+    client.post(url, settings(make="1"), headers={"HX-Request": "true"})  # a preview on its way
+    assert Job.objects.filter(kind="curriculum").count() == 1
 
 
 # --- the API -------------------------------------------------------------------------------------------------------

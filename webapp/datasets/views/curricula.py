@@ -37,7 +37,8 @@ def curriculum(request: HttpRequest, team: Team, version_id: uuid.UUID) -> HttpR
         spec = CurriculumSpec.model_validate({"questions": [{"kind": "dataset", "id": str(version.pk)}]})
     elif form.is_valid():
         spec = form.spec(version, quotas)
-        if spec is not None and "make" in given:
+        # A preview that htmx sends while the form is on its way carries the pressed button too.
+        if spec is not None and "make" in given and not request.htmx:
             try:
                 job = curriculum_submit(actor=actor_of(request), team=team, version=version, spec=spec)
                 return redirect("job", team.slug, job.pk)
