@@ -50,9 +50,15 @@ def _rows(out: BinaryIO, path: Path, mapping: ColumnMapping | None, stem: str, s
         if count < skip:
             continue
         if isinstance(row, RowError):
-            out.write(b"E" + row.model_dump_json().encode() + b"\n")
+            told = row.model_copy(update={"field": _plain(row.field), "message": _plain(row.message)})
+            out.write(b"E" + told.model_dump_json().encode() + b"\n")
         else:
             out.write(b"Q" + row.question.model_dump_json().encode() + b"\n")
+
+
+def _plain(text: str) -> str:
+    """Without what no database can hold: a field's name comes from the file."""
+    return text[:300].replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 def _without_path(message: str, path: Path) -> str:

@@ -27,6 +27,7 @@ _SECONDS = 5.0
 _COLUMNS = 200
 _SAMPLES = 3
 _SAMPLE_LENGTH = 120
+_NAME_LENGTH = 200
 _TEXT_LENGTH = 1500
 _OPTION_LENGTH = 300
 
@@ -146,8 +147,13 @@ def _columns(sample: list[dict[str, object]]) -> list[Column]:
             samples=tuple(dict.fromkeys(_cut(str(value), _SAMPLE_LENGTH) for value in found[:10]))[:_SAMPLES],
         )
         for name, found in values.items()
-        if not all(value is None for value in found)
+        if _is_name(name) and not all(value is None for value in found)
     ]
+
+
+def _is_name(name: str) -> bool:
+    """Whether a column can be offered by this name; others are as good as absent."""
+    return 0 < len(name) <= _NAME_LENGTH and _cut(name, _NAME_LENGTH) == name
 
 
 def _kind(values: list[object]) -> ColumnKind:
@@ -249,7 +255,8 @@ def _counts_from_one(answer: str, options: int, sample: list[dict[str, object]])
 
 def _shown(row: NumberedQuestion | RowError) -> ShownRow:
     if isinstance(row, RowError):
-        return ShownRow(row=row.row, problem=f"{row.field}: {row.message}" if row.field else row.message)
+        told = f"{row.field}: {row.message}" if row.field else row.message
+        return ShownRow(row=row.row, problem=_cut(told, _OPTION_LENGTH))
     question: Question = row.question
     form = question.answer_format
     options: tuple[str, ...] = ()
@@ -257,13 +264,13 @@ def _shown(row: NumberedQuestion | RowError) -> ShownRow:
         options = tuple(_cut(f"{option.letter}. {option.text}", _OPTION_LENGTH) for option in form.options)
     return ShownRow(
         row=row.row,
-        id=question.id[:100],
+        id=_cut(question.id, 100),
         text=_cut(question.text, _TEXT_LENGTH),
         options=options,
         answer_kind=form.kind,
         gold=_cut(question.gold.value, _OPTION_LENGTH),
-        source=question.source[:100],
-        domain=question.domain[:100],
+        source=_cut(question.source, 100),
+        domain=_cut(question.domain, 100),
     )
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.test import Client
 
 from meds3core.data.preview import preview_file
 from meds3core.data.rows import RowError
 from meds3core.types.question import Gold, Question, TextFormat
-from tests.web.people import signed_in
+from tests.web.people import signed_in, token
 from webapp.accounts.actors import SYSTEM, Actor
 from webapp.accounts.rules import Role
 from webapp.datasets.models import DatasetVersion
@@ -176,3 +177,18 @@ def test_a_discarded_upload_is_gone(world, client, actor):
     upload = sent(world, actor)
     assert client.post(url(upload, "discard/")).status_code == 302
     assert not Upload.objects.exists() and client.get(url(upload)).status_code == 404
+
+
+def test_a_program_has_the_file_looked_at_too(world, client, actor, tmp_path):
+    upload = sent(world, actor)
+    path = f"/api/v1/teams/ward-7/uploads/{upload.pk}/preview"
+    bearer = {"Authorization": f"Bearer {token(actor.user, world.team, Role.MANAGER)}"}
+    assert Client().get(path, headers=bearer).status_code == 422
+    answer = Client().post(path, {"mapping": {"question": "stem", "answer": "key"}}, "application/json", headers=bearer)
+    job = Job.objects.get(kind="preview")
+    assert answer.status_code == 202 and str(job.pk) in answer["Location"]
+    assert job.spec["mapping"]["question"] == "stem"
+    assert Client().generic("POST", path, headers=bearer).status_code == 202
+    looked_at(upload, actor, tmp_path)
+    seen = Client().get(path, headers=bearer).json()
+    assert seen["guess"]["answer"] == "key" and [row["row"] for row in seen["rows"]] == [1, 2]

@@ -153,6 +153,11 @@ BAD = {
     "bytes that are no text": (b'{"question": "\xff"}\n', "not UTF-8"),
     "NUL bytes": (b"\0" * 10_000, "not valid JSON"),
     "NUL characters": (lines({"question": "Is\0it?", "answer": "yes"}), "NUL"),
+    "names that are no text": (
+        b'{"question": "Which?", "options": {"A\\u0000": 1e400, "B": "x"}, "answer": "A"}\n'
+        b'{"question": "Which?", "options": {"A\\ud800": 1e400, "B": "x"}, "answer": "A", "\\u0000": 1}\n',
+        "row 1, options.A",
+    ),
     "deep nesting": (b"[" * 200_000, ""),
     "ten thousand columns": (f"{WIDE}\n{WIDE}\n".encode(), "10,000 columns; at most 1,000"),
     "ten thousand fields": (lines(dict.fromkeys(WIDE.split(","), 1)), "10,000 columns; at most 1,000"),

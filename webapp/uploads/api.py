@@ -13,13 +13,16 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from ninja import Field, Query, Router, Schema, Status
 
+from meds3core.data.preview import FilePreview
+from meds3core.data.records import ColumnMapping
 from webapp.accounts.api_auth import Caller, team_operation
 from webapp.accounts.rules import Action
 from webapp.common.api_answers import ApiPage, Paging, answer_made, api_page
 from webapp.common.idempotency import idempotent
-from webapp.uploads import selectors, services
+from webapp.jobs.api import JobOut, job_accepted
+from webapp.uploads import importing, selectors, services
 from webapp.uploads.models import Upload, UploadFile
-from webapp.uploads.services import ACTION_OF, WrongOffset
+from webapp.uploads.services import ACTION_OF, UploadError, WrongOffset
 
 router = Router(tags=["uploads"])
 
@@ -77,6 +80,16 @@ class UploadOut(Schema):
             expires=upload.expires,
             files=[FileOut.of(file) for file in files],
         )
+
+
+class PreviewIn(Schema):
+    """How to read the file for a look at it."""
+
+    mapping: ColumnMapping | None = Field(default=None, description="None: by the file's own fields, else guessed.")
+    source: str = Field(default="", max_length=200, description="Source of rows that name none.")
+
+
+AS_GUESSED = PreviewIn()
 
 
 def _may(request: HttpRequest, team_slug: str, purpose: str) -> None:
@@ -161,3 +174,29 @@ def upload_discard(request: HttpRequest, team_slug: str, upload_id: UUID) -> Sta
     upload = _upload(request, team_slug, upload_id)
     services.upload_discard(actor=request.auth.actor, upload=upload)  # type: ignore[attr-defined]
     return Status(204, None)
+
+
+@router.post("/teams/{team_slug}/uploads/{uuid:upload_id}/preview", response={202: JobOut}, operation_id="preview_ask")
+@team_operation(Action.UPLOAD_SEND)
+@idempotent
+def preview_ask(
+    request: HttpRequest,
+    team_slug: str,
+    upload_id: UUID,
+    body: PreviewIn = AS_GUESSED,
+) -> HttpResponse:
+    """Have a worker look at a complete file of questions; when the job has ended, `GET` here what it saw."""
+    upload = _upload(request, team_slug, upload_id)
+    actor = request.auth.actor  # type: ignore[attr-defined]
+    job = importing.preview_request(actor=actor, upload=upload, mapping=body.mapping, source=body.source)
+    return job_accepted(job)
+
+
+@router.get("/teams/{team_slug}/uploads/{uuid:upload_id}/preview", response=FilePreview, operation_id="preview_seen")
+@team_operation(Action.UPLOAD_SEND)
+def preview_seen(request: HttpRequest, team_slug: str, upload_id: UUID) -> FilePreview:
+    """Format, columns and first rows of a file, as a worker saw them last. Then import it: submit a job `import`."""
+    seen = importing.preview_of(_upload(request, team_slug, upload_id))
+    if seen is None:
+        raise UploadError("Nobody has looked at this file yet. POST here first, and wait for the job.")
+    return seen
