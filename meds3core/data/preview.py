@@ -23,6 +23,8 @@ TRIED = 500
 """Rows that are tried, to count how many would load."""
 
 _SAMPLED = 50
+_ENOUGH = 10
+"""Rows of which one would answer with option 0, if options were counted from there."""
 _SECONDS = 5.0
 _COLUMNS = 200
 _SAMPLES = 3
@@ -247,7 +249,9 @@ def _option_series(by_name: Mapping[str, str]) -> tuple[str, ...]:
 
 def _counts_from_one(answer: str, options: int, sample: list[dict[str, object]]) -> bool:
     numbers = {str(record[answer]).strip() for record in sample if record.get(answer) is not None}
-    return str(options) in numbers and "0" not in numbers
+    if "0" in numbers or not all(number.isdecimal() for number in numbers):
+        return False
+    return str(options) in numbers or len(sample) >= _ENOUGH
 
 
 # --- rows ----------------------------------------------------------------------------------------------------------

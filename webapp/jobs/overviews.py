@@ -86,8 +86,9 @@ def metric_chunks_after(*, job: Job, chunk: int) -> list[MetricChunk]:
 
 
 def ended_since(*, user: User, since: datetime, size: int = 5) -> list[Job]:
-    """A person's jobs that ended after a moment, newest first."""
+    """A person's jobs that ended after a moment, newest first, without those that pages asked for behind the scenes."""
     rows = Job.objects.filter(created_by=user, parent=None, state__in=ENDED, ended__gt=since)
+    rows = rows.exclude(kind__in=UNLISTED)
     return list(rows.select_related("team").order_by("-ended").defer("spec", "result")[:size])
 
 
