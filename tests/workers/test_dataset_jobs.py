@@ -4,16 +4,20 @@ import csv
 import hashlib
 import io
 import json
+import os
+import time
 
 import pytest
 
 from meds3core.data.read import load_questions
-from meds3core.errors import Cancelled
+from meds3core.errors import Cancelled, UserError
 from meds3core.sandbox.questions import generate
 from meds3core.types.question import Gold, NumberFormat, Question
 from tests.workers.attempts import claimed, context_of, done
 from tests.workers.people import operator, team
+from webapp.accounts.services import system_team
 from webapp.common.files import Store, folder_of
+from webapp.datasets.exports import exports_expire
 from webapp.datasets.models import Dataset, DatasetVersion, QuestionRow
 from webapp.datasets.selectors import questions_of
 from webapp.datasets.services import dataset_from_questions, version_append, version_begin
@@ -172,6 +176,21 @@ def test_csv_is_exact_or_for_spreadsheets(ward):
     assert changed == ["'" + each if each[0] in "=+-@\t\r" and each not in ("-3.5", "+7") else each for each in NASTY]
     assert {row["answer"] for row in rows} == {"-3.5"}
     assert result["neutralised"] == 7
+
+
+def test_a_bundled_dataset_is_not_marked_by_a_team(ward):
+    version = stored(system_team(), "Benchmark", graded(4, "all"))
+    with pytest.raises(UserError, match="bundled"):
+        done(submit(ward, kind="dataset-check", questions=ref(version)))
+
+
+def test_files_of_exports_expire(ward, settings):
+    path, _ = exported(ward, stored(ward, "Set", graded(4, "all")))
+    assert exports_expire() == 0
+    long_ago = time.time() - (settings.EXPORT_DAYS + 1) * 86400
+    os.utime(path.parent, (long_ago, long_ago))
+    assert exports_expire() == 1
+    assert not path.exists()
 
 
 def test_a_stale_export_leaves_the_newer_file_alone(ward):

@@ -104,7 +104,10 @@ class CurriculumForm(forms.Form):
         initial="source",
     )
     per_source = forms.IntegerField(
-        label="At most of each", min_value=1, required=False, help_text="Single groups can have their own, below."
+        label="At most of each",
+        min_value=1,
+        required=False,
+        help_text="Single groups: in the table.",
     )
     bands = forms.CharField(
         label="Edges of difficulty",

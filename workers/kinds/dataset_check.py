@@ -23,6 +23,7 @@ from webapp.datasets.services import version_check_store
 from webapp.datasets.statistics import Alike, CheckedAgainst, DatasetCheck, TokenCounts
 from webapp.jobs import reports
 from webapp.jobs.claims import Claim
+from webapp.jobs.models import Job
 from webapp.registry.models import ModelVersion
 from workers import inputs
 from workers.context import JobContext
@@ -37,6 +38,8 @@ def run(context: JobContext) -> Mapping[str, Any]:
     """Compare, count, and put what was found beside the version's statistics."""
     spec: DatasetCheckSpec = context.spec
     version = DatasetVersion.objects.select_related("dataset").get(pk=inputs.registered(spec.questions, "dataset").id)
+    if not Job.objects.filter(pk=context.job_id, team=version.team_id).exists():
+        raise UserError("A bundled dataset is for everybody; a team's check would be shown to all. Check one of yours.")
     tokens = _tokens(context, spec, version)
     against, alike = [], []
     for other in (None, *(inputs.registered(each, "dataset").id for each in spec.against)):
