@@ -16,7 +16,7 @@ from supervisor.options import ServerOptions
 
 from tests.workers.embedded import ROOT, Foreground, environment, left_running, meds3, processes_of
 from tests.workers.stack import wait_for
-from workers.stack.services import Service
+from workers.stack.services import Service, services
 from workers.stack.supervision import configuration
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -155,3 +155,20 @@ def test_configuration_leaves_nothing_to_expand(tmp_path):
     (process,) = options.process_group_configs[0].process_configs
     assert process.command.endswith("/bin/echo 50% 'a b' '%(here)s'")
     assert process.environment == {"NAME": "cpu@100%"}
+
+
+def test_one_worker_for_each_gpu_and_one_on_the_cpu_without(tmp_path, monkeypatch):
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho 'GPU-aaa, NVIDIA H100, 81559, 580.1'\necho 'GPU-bbb, NVIDIA H100, 81559, 580.1'\n")
+    smi.chmod(0o755)
+    asked = {"host": "127.0.0.1", "port": 1, "redis_configuration": tmp_path / "redis.conf", "grace_seconds": 60.0}
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    found = {one.name: one for one in services(**asked)}
+    assert [found[name].environment["CUDA_VISIBLE_DEVICES"] for name in ("gpu-0", "gpu-1")] == ["GPU-aaa", "GPU-bbb"]
+    assert all(one.stop_seconds > 60 for one in found.values() if one.group == "workers")
+    assert max(found.values(), key=lambda one: one.order).group == "workers"
+    assert min(found.values(), key=lambda one: one.order).name == "redis"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    alone = {one.name: one for one in services(**asked)}
+    assert "gpu" in alone and "CUDA_VISIBLE_DEVICES" not in alone["gpu"].environment

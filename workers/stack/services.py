@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from webapp.jobs.devices import CPU
 from webapp.jobs.kinds import Queue
 from workers.identity import NAME_VARIABLE, devices
 
@@ -75,7 +76,7 @@ def worker_command(queue: Queue, name: str) -> tuple[str, ...]:
 
 
 def _gpus() -> list[tuple[str, dict[str, str]]]:
-    found = [str(device["uuid"]) for device in devices() if str(device["uuid"]).startswith(("GPU-", "MIG-"))]
+    found = [str(device["uuid"]) for device in devices() if device["uuid"] != CPU]
     if not found:
         return [("gpu", {})]
     return [(f"gpu-{number}", {"CUDA_VISIBLE_DEVICES": uuid}) for number, uuid in enumerate(found)]
