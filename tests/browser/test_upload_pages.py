@@ -33,9 +33,9 @@ def intake(studio: Studio, page: Page) -> str:
     return f"{studio.url}/t/intake/datasets/upload/"
 
 
-def exam(folder: Path, rows: int) -> Path:
+def exam(folder: Path, rows: int, name: str = "ward exam.csv") -> Path:
     """A file whose columns nobody knows, with a script in it and a row without an answer."""
-    path = folder / "ward exam.csv"
+    path = folder / name
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["nr", "stem", "a", "b", "c", "key", "topic"])
@@ -83,7 +83,7 @@ def test_a_file_is_sent_mapped_and_imported(intake: str, page: Page, check_page:
 
 
 def test_an_upload_that_is_cut_off_goes_on_where_it_stopped(intake: str, page: Page, tmp_path: Path) -> None:
-    big = exam(tmp_path, 120_000)
+    big = exam(tmp_path, 120_000, "big exam.csv")
     assert big.stat().st_size > 5 << 20
     offsets: list[int] = []
 
@@ -103,7 +103,7 @@ def test_an_upload_that_is_cut_off_goes_on_where_it_stopped(intake: str, page: P
     assert offsets == [0, 4 << 20, 4 << 20]
     page.get_by_role("button", name="Discard").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Discard").click()
-    expect(page.locator("#upload-list")).not_to_contain_text("ward exam.csv")
+    expect(page.locator("#upload-list")).not_to_contain_text("big exam.csv")
 
 
 DROP = """

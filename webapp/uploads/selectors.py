@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from webapp.accounts.models import Team, User
 from webapp.common.files import Store, folder_of
-from webapp.jobs.models import JobInput
+from webapp.jobs.models import JobInput, State
 from webapp.jobs.transitions import ENDED
 from webapp.uploads.models import Upload, UploadFile
 
@@ -46,8 +46,10 @@ def open_uploads(*, team: Team) -> QuerySet[Upload]:
 
 
 def unfinished_of(*, team: Team, user: User, purpose: str, size: int = 20) -> list[Upload]:
-    """What this person began for a purpose and did not finish: bytes to send, or columns to map."""
-    return list(uploads_of(team=team).filter(created_by=user, purpose=purpose, expires__gt=timezone.now())[:size])
+    """What this person began for a purpose and did not finish: bytes to send, or an import to ask for."""
+    done = JobInput.objects.filter(kind="upload", job__team=team, job__kind="import", job__state=State.SUCCEEDED)
+    rows = uploads_of(team=team).filter(created_by=user, purpose=purpose, expires__gt=timezone.now())
+    return list(rows.exclude(pk__in=done.values("thing"))[:size])
 
 
 def bytes_announced() -> int:

@@ -88,7 +88,7 @@ class Row {
     } catch (error) {
       if (error instanceof Stopped) return false;
       this.note(error instanceof Refused ? error.message : "The connection was lost. What was sent is kept.", true);
-      this.find("[data-again]").hidden = false;
+      this.find("[data-again]").hidden = error instanceof Refused; // it would be refused again
       return false;
     }
   }
