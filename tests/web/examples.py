@@ -181,15 +181,15 @@ def example(team: Team, name: str) -> Any:
 
 
 BODIES: dict[str, Callable[[Team], Any]] = {
-    "POST api/v1/teams/<team_slug>/searches/<uuid:search_id>/nodes/search": lambda team: {"text": "thought"},
-    "POST api/v1/teams/<team_slug>/searches/<uuid:search_id>/scores": lambda team: {"model": str(uuid4())},
+    "POST api/v1/teams/<team_slug>/searches/<search_id>/nodes/search": lambda team: {"text": "thought"},
+    "POST api/v1/teams/<team_slug>/searches/<search_id>/scores": lambda team: {"model": str(uuid4())},
     "PATCH api/v1/teams/<team_slug>/datasets/<dataset_id>": lambda team: {"name": "x"},
     "POST api/v1/teams/<team_slug>/dataset-versions/<version_id>/questions/search": lambda team: {"text": "x"},
     "POST api/v1/teams/<team_slug>/dataset-versions/<version_id>/checks": lambda team: {},
     "POST api/v1/teams/<team_slug>/dataset-versions/<version_id>/curriculum/preview": lambda team: {},
     "POST api/v1/teams/<team_slug>/dataset-versions/<version_id>/curriculum": lambda team: {},
-    "PATCH api/v1/teams/<team_slug>/endpoints/<uuid:endpoint_id>": lambda team: {},
-    "PATCH api/v1/teams/<team_slug>/webhooks/<uuid:webhook_id>": lambda team: {},
+    "PATCH api/v1/teams/<team_slug>/endpoints/<endpoint_id>": lambda team: {},
+    "PATCH api/v1/teams/<team_slug>/webhooks/<webhook_id>": lambda team: {},
     "PATCH api/v1/teams/<team_slug>/models/<uuidstr:model_id>": lambda team: {"name": "Of the walk"},
 }
 """Operations of the API that need a body to come as far as their object: by `METHOD route`, a body that fits."""
