@@ -61,7 +61,7 @@ def test_a_dataset_from_list_to_deletion(studio: Studio, page: Page, check_page:
     expect(page.get_by_role("heading", name="Gold answer")).to_be_visible()
     check_page(page, "question")
 
-    page.goto(f"{home}/dataset-versions/{version}/")
+    page.goto(f"{home}/datasets/versions/{version}/")
     page.get_by_label("CSV for spreadsheets").check()
     with page.expect_download() as fetched:
         page.get_by_role("button", name="Download").click()
@@ -84,7 +84,7 @@ def test_a_curriculum_and_a_check(studio: Studio, page: Page, check_page: Check)
     home = f"{studio.url}/t/curriculum-team"
     version = studio.call(stored, team="Curriculum team", name="Pool")
     studio.call(stored, team="Curriculum team", name="Benchmark", count=10)
-    page.goto(f"{home}/dataset-versions/{version}/curriculum/")
+    page.goto(f"{home}/datasets/versions/{version}/curriculum/")
     expect(page.get_by_role("main").get_by_role("status")).to_contain_text("48 of 60")  # a fifth is always solved
     page.get_by_label("Benchmark v1").check()
     expect(page.get_by_role("main").get_by_role("status")).to_contain_text("40 of 60")
@@ -107,12 +107,12 @@ def test_a_curriculum_and_a_check(studio: Studio, page: Page, check_page: Check)
     page.get_by_role("link", name="v1").first.click()
     expect(page.get_by_text("chosen from")).to_be_visible()
 
-    page.goto(f"{home}/dataset-versions/{version}/")
+    page.goto(f"{home}/datasets/versions/{version}/")
     page.get_by_label("Benchmark v1").check()
     page.get_by_role("button", name="Check").click()
     page.wait_for_load_state()
     assert studio.call(work_done, team="Curriculum team") == ["dataset-check"]
-    page.goto(f"{home}/dataset-versions/{version}/")
+    page.goto(f"{home}/datasets/versions/{version}/")
     expect(page.get_by_text("in common with Benchmark v1")).to_be_visible()
     expect(page.get_by_text("Tokens of the bundled policy")).to_be_visible()
     page.get_by_role("link", name="Show them").click()

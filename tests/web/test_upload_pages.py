@@ -163,14 +163,14 @@ def test_rows_left_out_are_listed_and_downloaded(world, client, actor):
     version_append(version=version, questions=[question()], rejected=errors)
     version_finish(version=version)
     assert DatasetVersion.objects.get().rejected == 250
-    page = client.get(f"/t/ward-7/dataset-versions/{version.pk}/rejected/").content.decode()
+    page = client.get(f"/t/ward-7/datasets/versions/{version.pk}/rejected/").content.decode()
     assert "answer: missing" in page and "?after=200" in page
-    assert "250" in client.get(f"/t/ward-7/dataset-versions/{version.pk}/rejected/?after=200").content.decode()
-    file = client.get(f"/t/ward-7/dataset-versions/{version.pk}/rejected/file/")
+    assert "250" in client.get(f"/t/ward-7/datasets/versions/{version.pk}/rejected/?after=200").content.decode()
+    file = client.get(f"/t/ward-7/datasets/versions/{version.pk}/rejected/file/")
     assert "attachment" in file["Content-Disposition"]
     lines = file.content.decode().splitlines()
     assert len(lines) == 251 and lines[3] == "3,'=cmd(): missing"
-    assert client.get(f"/t/ward-7/dataset-versions/{version.pk}/").content.decode().count("rejected/") == 1
+    assert client.get(f"/t/ward-7/datasets/versions/{version.pk}/").content.decode().count("rejected/") == 1
 
 
 def test_a_discarded_upload_is_gone(world, client, actor):

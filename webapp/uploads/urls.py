@@ -9,6 +9,6 @@ team = [
     path("uploads/<uuid:upload_id>/", mapping.upload_page, name="upload"),
     path("uploads/<uuid:upload_id>/preview/", mapping.upload_preview, name="upload-preview"),
     path("uploads/<uuid:upload_id>/discard/", sending.upload_discard, name="upload-discard"),
-    path("dataset-versions/<uuid:version_id>/rejected/", rejected.rejected_rows, name="dataset-rejected"),
-    path("dataset-versions/<uuid:version_id>/rejected/file/", rejected.rejected_file, name="dataset-rejected-file"),
+    path("datasets/versions/<uuid:version_id>/rejected/", rejected.rejected_rows, name="dataset-rejected"),
+    path("datasets/versions/<uuid:version_id>/rejected/file/", rejected.rejected_file, name="dataset-rejected-file"),
 ]
