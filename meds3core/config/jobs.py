@@ -222,6 +222,12 @@ class EvolutionSpec(_Spec):
     policy: Reference
     settings: EvolutionConfig = EvolutionConfig()
 
+    @model_validator(mode="after")
+    def _measures_on_others(self) -> Self:
+        if self.held_out == self.questions:
+            raise ValueError("held_out names the training questions: measure on others, none of which is trained on")
+        return self
+
 
 class EstimateSpec(_Spec):
     """What a search, or the searches of a loop, would cost: measured on a few of its questions, scaled to all."""

@@ -6,7 +6,7 @@ from django.urls import reverse
 from meds3core.config.training import TRAINING_PRESETS
 from meds3core.sandbox.questions import generate
 from tests.evaluations import measured
-from tests.trees import built_labels, finished_search
+from tests.trees import built_labels, finished_search, some_questions
 from tests.web.people import World, signed_in, token
 from webapp.accounts.actors import SYSTEM
 from webapp.accounts.rules import Role
@@ -73,7 +73,12 @@ def test_a_form_starts_the_run_that_it_describes(world, owner, tmp_path):
 def test_an_evolution_is_started_with_its_preset(world, owner, version):
     policy = bundled_ensure()
     url = reverse("training-create", args=[world.team.slug, "evolution"])
+    held_out = some_questions(SYSTEM, world.team, 3, name="Held out")
     page = owner.get(f"{url}?policy={policy.pk}&questions={version.pk}&held_out={version.pk}")
+    same = owner.post(url, fields_of(page) | {"name": "Loop"})
+    assert same.status_code == 400
+    assert "held_out names the training questions" in same.content.decode()
+    page = owner.get(f"{url}?policy={policy.pk}&questions={version.pk}&held_out={held_out.pk}")
     answer = owner.post(url, fields_of(page) | {"name": "Loop", "settings.iterations": 1})
     assert answer.status_code == 302, answer.context["form"].errors
     job = Job.objects.get(team=world.team, kind="evolution")

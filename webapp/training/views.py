@@ -31,6 +31,11 @@ LABELS = {
     "validation": "Validation questions",
     "questions": "Training questions",
     "name": "Name of what is made",
+    "settings.questions.quotas.count": "Questions of an iteration",
+    "settings.search.max_nodes": "Steps of a tree, at most",
+    "settings.search.rollouts": "Rollouts of a step",
+    "settings.dpo_after": "Preference training after",
+    "settings.control": "Control beside fine-tuning",
 }
 PRESET_LABELS = {"paper": "As published", "clinic": "For the bundled policy"}
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from workers.context import JobContext
 from workers.devices import device_wait
 from workers.inputs import Served
 from workers.keeping import kept_folder
+from workers.patience import patiently
 
 REWARD_MODELS = {"prm": ModelKind.PRM, "orm": ModelKind.ORM}
 
@@ -61,7 +63,8 @@ def run(context: JobContext) -> Mapping[str, Any]:
         stored.write(folder)
         write_evaluation_page(stored, folder / REPORT, title=spec.name)
         scorer = spec.prm or spec.orm
-        evaluation = evaluation_store(
+        store = partial(
+            evaluation_store,
             job_id=context.job_id,
             attempt=context.attempt,
             name=spec.name or context.title,
@@ -70,6 +73,7 @@ def run(context: JobContext) -> Mapping[str, Any]:
             policy=inputs.registered(spec.policy).id,
             scorer=inputs.registered(scorer).id if scorer else None,
         )
+        evaluation = patiently(store, context.cancel)
     return {"evaluation": str(evaluation.pk), "questions": evaluation.questions} | evaluation.figures
 
 

@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -28,6 +29,7 @@ from webapp.registry.services import model_register
 from webapp.trees.services import tree_store
 from workers import inputs
 from workers.context import JobContext
+from workers.patience import patiently
 from workers.reporter import Reporter
 
 TRAINED: Mapping[str, ModelKind] = {
@@ -89,12 +91,14 @@ class Shelf:
                 except queue.Empty:
                     event = ProgressEvent(kind="nothing")
                 if event is None:
-                    self._show()
+                    patiently(self._show, self._context.cancel)
                     return
-                self._handle(event)
+                # A database that restarts in the middle of a long loop must not cost it a stage. All of it is written
+                # so that it can be done again: it has to be, for the next attempt.
+                patiently(partial(self._handle, event), self._context.cancel)
                 if time.monotonic() - looked >= LOOK_SECONDS:
                     looked = time.monotonic()
-                    self._show()
+                    patiently(self._show, self._context.cancel)
         except BaseException as error:
             self._error = error
             self._context.cancel.cancel()
@@ -119,6 +123,7 @@ class Shelf:
                     text=f"{name} is done after {duration(seconds)}{': ' + said if said else ''}.",
                     seconds=seconds,
                     figures=figures,
+                    said=said,
                 )
             case "stage-failed":
                 reports.stage_write(**self._who, name=name, state=State.FAILED)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from workers.context import JobContext
 from workers.devices import device_wait
 from workers.identity import devices
 from workers.keeping import kept_folder
+from workers.patience import patiently
 
 Spec = SftSpec | DpoSpec | PrmSpec | OrmSpec | GrpoSpec
 
@@ -48,7 +50,8 @@ def run(context: JobContext) -> Mapping[str, Any]:
             trained = launch(job, at_once, sink=sink, cancel=context.cancel)
         else:
             trained = run_job(job, sink=sink, cancel=context.cancel)
-        model = model_register(
+        register = partial(
+            model_register,
             job_id=context.job_id,
             attempt=context.attempt,
             kind=KINDS.get(spec.kind, ModelKind.POLICY),
@@ -56,6 +59,7 @@ def run(context: JobContext) -> Mapping[str, Any]:
             folder=trained.model,
             base_id=inputs.registered(spec.policy).id,
         )
+        model = patiently(register, context.cancel)
     return {"model": str(model.pk)} | _figures(trained)
 
 
@@ -80,7 +84,8 @@ class TrainingSink:
                 values["gradient norm"] = step.grad_norm
             reporter.emit(ProgressEvent(kind="metrics", data={"step": event.done or 0, "values": values}))
         if saved := data_of(event, CheckpointSaved):
-            reports.checkpoint_record(
+            record = partial(
+                reports.checkpoint_record,
                 job_id=self._context.job_id,
                 attempt=self._context.attempt,
                 name=CHECKPOINT,
@@ -88,6 +93,7 @@ class TrainingSink:
                 label=f"step {event.done or 0:,}",
                 told=True,
             )
+            patiently(record, self._context.cancel)
         if (started := data_of(event, TrainingStarted)) and started.left_out:
             text = f"{started.left_out:,} of {started.examples + started.left_out:,} examples are too long, left out."
             reporter.emit(ProgressEvent(kind="warning", data={"text": text}))
