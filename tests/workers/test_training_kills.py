@@ -1,4 +1,5 @@
-"""Plugs are pulled over a training: the model is bit for bit that of an undisturbed run, it is listed once, no process is left and every lease is given back.
+"""Plugs are pulled over a training: the model is bit for bit that of an undisturbed run, it is listed once,
+no process is left and every lease is given back.
 
 The full proof: `MEDS3_KILLS=50 MEDS3_JOBS_TEMPO=0.1`.
 """
