@@ -34,7 +34,7 @@ def test_an_owner_sees_webhooks_and_what_was_sent(studio: Studio, page: Page, ch
     check_page(page, "webhook")
     page.get_by_role("button", name="New secret").click()
     page.get_by_role("button", name="Make a new secret").click()
-    expect(page.get_by_label("Secret")).to_have_value(re.compile(r".{40,}"))
+    expect(page.get_by_role("textbox", name="Secret")).to_have_value(re.compile(r".{40,}"))
     page.goto(f"{studio.url}/t/outward/webhooks/")
     page.get_by_role("link", name="Old pager").click()
     expect(page.get_by_role("alert")).to_contain_text("we switched it off")
