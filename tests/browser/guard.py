@@ -28,7 +28,9 @@ class Guard:
     def _said(self, message: "ConsoleMessage") -> None:
         # A page that answers 404 or 403 on purpose is named as a resource that failed.
         own_status = message.text.startswith("Failed to load resource") and message.location["url"] in self._documents
-        if message.type in ("error", "warning") and not own_status:
+        # A page that is left while its socket is still connecting.
+        left = "WebSocket is closed before the connection is established" in message.text
+        if message.type in ("error", "warning") and not own_status and not left:
             self.complaints.append(f"{message.type}: {message.text}")
 
     def _asked(self, request: "Request") -> None:
