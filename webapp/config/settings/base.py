@@ -283,7 +283,7 @@ JOBS_DOORBELL_SECONDS = 60
 JOBS_GRACE_SECONDS = env.float("MEDS3_JOBS_GRACE", default=60.0)
 """How long a job that is told to stop may take to checkpoint before it is killed."""
 JOBS_GPU_SHARE = env.float("MEDS3_JOBS_GPU_SHARE", default=1.0)
-"""Share of a GPU's memory that a job takes; what is left is for chat. 1: a job waits until chat has given the GPU up."""
+"""Share of a GPU's memory that a job takes; the rest is for chat. 1: a job waits until chat has given the GPU up."""
 JOBS_TEAM_LIMIT = env.int("MEDS3_JOBS_TEAM_LIMIT", default=8)
 """Jobs of one team that run at once, unless the team has a limit of its own."""
 JOBS_LOG_BYTES = env.int("MEDS3_JOBS_LOG_BYTES", default=16 << 20)
