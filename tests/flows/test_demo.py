@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 def test_the_loop_through_the_queue_interrupted_and_gone_on_with(tmp_path):
     home, settings = tmp_path / "home", tmp_path / "settings.json"
-    content = json.loads(small_config(iterations=1, control="never", orm=None).model_dump_json())
+    content = json.loads(small_config(iterations=1, control="never", dpo_after="never").model_dump_json())
     content["questions"]["quotas"]["count"] = 4
     settings.write_text(json.dumps(content))
     call = ("demo", "--train", "8", "--held-out", "3", "--settings", str(settings))
