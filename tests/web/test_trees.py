@@ -116,6 +116,46 @@ def test_the_answer_of_a_commit_may_be_lost(world, owner, version):
     assert Tree.objects.count() == 1
 
 
+def test_questions_whose_handing_out_was_not_heard_are_handed_out_again(world, owner, version):
+    job = prepared(submitted_search(owner, world.team, version), version)
+    claim = claimed()
+    heard = take(job, claim, 1)
+    lost = take(job, claim, 2)
+    assert trees.questions_reclaim(search_id=job.pk) == 0, "the attempt lives"
+    who = {"search_id": job.pk, "job_id": claim.job_id, "attempt": claim.attempt, "count": 2}
+    held = {each.position for each in heard}
+    assert trees.questions_claim(**who, held=held) == lost
+    held |= {each.position for each in lost}
+    assert [each.position for each in trees.questions_claim(**who, held=held)] == [3]
+
+
+def test_a_shard_that_pauses_late_goes_on_when_the_whole_does(world, owner, version):
+    job = submitted_search(owner, world.team, version, shards=2)
+    first = claimed("gpu-a")
+    for part in job.shards.all():
+        services.job_move(
+            job_id=part.pk,
+            sources=(State.QUEUED,) if part.pk != first.job_id else (State.RUNNING,),
+            to=State.PAUSED if part.pk != first.job_id else State.PAUSING,
+            text="Paused with the whole.",
+        )
+    Job.objects.filter(pk=job.pk).update(state=State.PAUSED)
+    services.job_resume(actor=owner, job=job)
+    claims.job_stopped(claim=first)
+    shards.parent_settle(parent_id=job.pk)
+    assert set(job.shards.values_list("state", flat=True)) == {State.QUEUED}
+    assert claims.job_claim(queue="gpu", worker=claims.worker_register(name="gpu-a", queue="gpu"))
+
+
+def test_what_was_asked_of_a_whole_before_it_was_resumed_stops_no_shard(world, owner, version):
+    job = submitted_search(owner, world.team, version, shards=2)
+    services.job_cancel(actor=owner, job=job)
+    seen = Job.objects.get(pk=job.pk)
+    services.job_retry(actor=owner, job=job)
+    shards._pass_down(seen)
+    assert set(job.shards.values_list("state", flat=True)) == {State.QUEUED}
+
+
 def test_two_workers_never_have_the_same_question(world, owner, version):
     job = prepared(submitted_search(owner, world.team, version, shards=2), version)
     first, second = claimed("gpu-a"), claimed("gpu-b")

@@ -122,6 +122,8 @@ def parent_progress(*, parent_id: UUID) -> None:
 
 def _pass_down(parent: Job) -> None:
     match parent.state:
+        case State.QUEUED | State.RUNNING:
+            return _wake(parent)
         case State.PAUSING | State.PAUSED:
             waiting, running, text = State.PAUSED, State.PAUSING, "Paused with the whole."
         case State.CANCELLING | State.CANCELLED:
@@ -133,9 +135,21 @@ def _pass_down(parent: Job) -> None:
     ended = {"ended": Now()} if waiting == State.CANCELLED else {}
     for shard_id, state in parent.shards.values_list("pk", "state"):
         if state in idle:
-            job_move(job_id=shard_id, sources=idle, to=waiting, text=text, **ended)
+            job_move(job_id=shard_id, sources=idle, to=waiting, text=text, only=_still(parent), **ended)
         elif state in busy:
-            job_move(job_id=shard_id, sources=busy, to=running, text=text)
+            job_move(job_id=shard_id, sources=busy, to=running, text=text, only=_still(parent))
+
+
+def _wake(parent: Job) -> None:
+    """A shard that came to its pause only when the whole had been resumed goes on too; its queue is rung by others."""
+    for shard_id in parent.shards.filter(state=State.PAUSED).values_list("pk", flat=True):
+        text = "Resumed with the whole."
+        job_move(job_id=shard_id, sources=(State.PAUSED,), to=State.QUEUED, text=text, only=_still(parent))
+
+
+def _still(parent: Job) -> dict[str, Any]:
+    """Somebody may have asked something else of the whole since it was read."""
+    return {"parent__state": parent.state}
 
 
 def _follow(parent: Job, states: set[str]) -> None:

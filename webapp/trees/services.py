@@ -5,12 +5,12 @@ Every write of a worker names the job and attempt that it is for and is refused 
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from meds3core.data.trees import tree_line
 from meds3core.types.question import Question
@@ -57,11 +57,19 @@ def search_prepare(*, search_id: UUID, version_id: UUID, limit: int | None = Non
     return total
 
 
-def questions_claim(*, search_id: UUID, job_id: UUID, attempt: int, count: int) -> list[ClaimedQuestion]:
+def questions_claim(
+    *, search_id: UUID, job_id: UUID, attempt: int, count: int, held: Collection[int] | None = None
+) -> list[ClaimedQuestion]:
     """Take up to `count` waiting questions, first ones first; none when nothing waits. Raises `StaleAttempt`.
 
-    `job_id` is the search itself or one of its shards.
+    `job_id` is the search itself or one of its shards. `held` are the positions that this attempt knows it has: what
+    it took besides was in an answer that got lost, and is given again.
     """
+    mine = SearchQuestion.objects.filter(
+        job=search_id, state=SearchQuestion.State.GROWING, shard=job_id, attempt=attempt
+    )
+    if held is not None and (unheard := _claimed(mine.exclude(position__in=held))):
+        return unheard
     waiting = SearchQuestion.objects.filter(job=search_id, state=SearchQuestion.State.WAITING)
     while ids := list(waiting.order_by("position").values_list("pk", flat=True)[:count]):
         with transaction.atomic():
@@ -70,15 +78,7 @@ def questions_claim(*, search_id: UUID, job_id: UUID, attempt: int, count: int) 
                 state=SearchQuestion.State.GROWING, shard=job_id, attempt=attempt, error_code=""
             )
         if taken:
-            mine = SearchQuestion.objects.filter(
-                pk__in=ids, state=SearchQuestion.State.GROWING, shard=job_id, attempt=attempt
-            )
-            rows = mine.select_related("question").order_by("position")
-            return [
-                ClaimedQuestion(row.position, row.question.pk, Question.model_validate(row.question.record))
-                for row in rows
-                if row.question is not None
-            ]
+            return _claimed(mine.filter(pk__in=ids))
     return []
 
 
@@ -210,6 +210,14 @@ def _node_rows(row: models.Tree, tree: Tree) -> list[NodeRow]:
             text=node.text.replace("\0", "\ufffd"),  # PostgreSQL stores none; the arena has the text as it was
         )
         for node, figures in zip(tree.nodes, node_figures(tree), strict=True)
+    ]
+
+
+def _claimed(rows: QuerySet[SearchQuestion]) -> list[ClaimedQuestion]:
+    return [
+        ClaimedQuestion(row.position, row.question.pk, Question.model_validate(row.question.record))
+        for row in rows.select_related("question").order_by("position")
+        if row.question is not None
     ]
 
 

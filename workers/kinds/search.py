@@ -97,6 +97,7 @@ class _Search:
         self._own = 0
         self._failures = 0
         self._parent_told = 0.0
+        self._held: set[int] = set()
 
     def begin(self) -> None:
         """Say how far the search is."""
@@ -111,12 +112,15 @@ class _Search:
         count = min(CLAIMED, self._spec.concurrency)
 
         def take() -> list[ClaimedQuestion]:
-            found = services.questions_claim(search_id=self.search_id, **self._who, count=count)
+            wanted = {"search_id": self.search_id, **self._who, "count": count, "held": self._held}
+            found = services.questions_claim(**wanted)
             if not found and services.questions_reclaim(search_id=self.search_id):
-                found = services.questions_claim(search_id=self.search_id, **self._who, count=count)
+                found = services.questions_claim(**wanted)
             return found
 
-        return patiently(take, self._context.cancel)
+        found = patiently(take, self._context.cancel)
+        self._held |= {claimed.position for claimed in found}
+        return found
 
     async def grow_all(
         self,
@@ -175,6 +179,7 @@ class _Search:
 
     def _keep(self, claimed: ClaimedQuestion, result: Tree | TreeFailure) -> None:
         patiently(lambda: self._write(claimed, result), self._context.cancel)
+        self._held.discard(claimed.position)
         self._own += 1
         self._progress(result if isinstance(result, Tree) else None)
 
