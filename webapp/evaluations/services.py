@@ -16,7 +16,7 @@ from webapp.common.files import Store, folder_of
 from webapp.datasets.selectors import rows_by_content
 from webapp.evaluations.models import Evaluation, QuestionResult, StrategyResult
 from webapp.jobs.models import Job
-from webapp.jobs.transitions import live_rows, refuse_stale
+from webapp.jobs.reports import attempt_hold
 from webapp.webhooks.firing import webhooks_fire
 from webapp.webhooks.models import Event
 
@@ -49,8 +49,8 @@ def evaluation_store(
     stored = read_evaluation(folder)
     job = Job.objects.select_related("team").get(pk=job_id)
     with transaction.atomic():
-        refuse_stale(written=live_rows(job_id=job_id, attempt=attempt).count(), job_id=job_id, attempt=attempt)
-        Evaluation.objects.filter(job=job, stage=stage).delete()  # what an attempt left half-done
+        attempt_hold(job_id=job_id, attempt=attempt)
+        Evaluation.objects.filter(job=job, stage=stage, ready=False).delete()  # what an attempt left half-done
         evaluation = Evaluation.objects.create(
             team=job.team,
             job=job,
@@ -67,8 +67,7 @@ def evaluation_store(
     _rows_store(evaluation, stored)
     _files_store(evaluation, folder)
     with transaction.atomic():
-        written = live_rows(job_id=job_id, attempt=attempt).update(attempt=attempt)
-        refuse_stale(written=written, job_id=job_id, attempt=attempt)
+        attempt_hold(job_id=job_id, attempt=attempt)
         Evaluation.objects.filter(pk=evaluation.pk).update(ready=True)
         webhooks_fire(team_id=job.team_id, event=Event.EVALUATION_READY, thing=evaluation.pk)
     evaluation.ready = True
