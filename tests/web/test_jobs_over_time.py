@@ -11,11 +11,12 @@ from tests.web.people import signed_in
 from tests.workers.people import operator, submitted
 from webapp.accounts.models import User
 from webapp.accounts.rules import Role
-from webapp.accounts.services import Actor, membership_end
+from webapp.accounts.services import Actor, membership_end, membership_set
 from webapp.jobs import claims, reports, selectors, services
 from webapp.jobs.live.topics import job_news
 from webapp.jobs.models import Job, JobEvent, State
 from webapp.jobs.notices import notices_send
+from webapp.jobs.overviews import ended_since
 from webapp.jobs.thinning import KEPT, events_thin
 from webapp.jobs.transitions import StaleAttempt, event_append
 
@@ -160,6 +161,19 @@ def test_nobody_else_is_mailed_then_or_later(world, anna, settings, why):
     settings.HAS_MAIL = True
     User.objects.update(mail_when_job_ends=True)
     assert notices_send() == 0 and mail.outbox == []
+
+
+def test_pages_tell_the_end_of_a_job_to_those_only_who_may_see_it(world, anna):
+    before = timezone.now() - timedelta(hours=1)
+    job = ended(world.team, anna, fail)
+    owner = Actor(world.by_role[Role.OWNER])
+    assert ended_since(user=anna, since=before) == [job]
+    membership_set(actor=owner, team=world.team, user=anna, role=Role.ANNOTATOR)
+    assert ended_since(user=anna, since=before) == []
+    membership_set(actor=owner, team=world.team, user=anna, role=Role.VIEWER)
+    assert ended_since(user=anna, since=before) == [job]
+    membership_end(actor=owner, team=world.team, user=anna)
+    assert ended_since(user=anna, since=before) == []
 
 
 def test_the_wish_is_in_the_profile_where_there_is_mail(world, settings):

@@ -335,11 +335,11 @@ async def test_lists_get_rows_that_changed_and_counts(team_and_owner):
         assert len(first["rows"]) == 2
 
 
-async def test_the_end_of_ones_own_job_is_told_on_every_page(team_and_owner, django_user_model):
-    team, _ = team_and_owner
+async def test_the_end_of_ones_own_job_is_told_on_every_page(team_and_owner):
+    team, owner = team_and_owner
     job = await database_sync_to_async(begun)(team)
-    olga = await django_user_model.objects.aget(username="olga")
-    async with watching("/ws/notices/", olga) as socket:
+    await Job.objects.filter(pk=job.pk).aupdate(created_by=owner)
+    async with watching("/ws/notices/", owner) as socket:
         await asyncio.sleep(0.3)
         await database_sync_to_async(claims.job_fail)(
             claim=claims.Claim(job.pk, 1), code="policy", message="No weights"
@@ -348,7 +348,7 @@ async def test_the_end_of_ones_own_job_is_told_on_every_page(team_and_owner, dja
     assert messages[-1]["said"] == "has failed: No weights"
     assert messages[-1]["url"] == f"/t/{team.slug}/jobs/{job.pk}/"
     before = (messages[-1]["ended"][:11] + "00:00:00%2B00:00").replace("+", "%2B")
-    async with watching(f"/ws/notices/?since={before}", olga) as socket:
+    async with watching(f"/ws/notices/?since={before}", owner) as socket:
         assert (await until(socket, lambda message: message["type"] == "end"))[-1]["job"] == str(job.pk)
 
 

@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import Http404
 from django.utils import timezone
 
-from webapp.accounts.models import Team, User
+from webapp.accounts.models import Membership, Team, User
+from webapp.accounts.rules import RULES, Action
 from webapp.jobs.kinds import KINDS
 from webapp.jobs.models import Checkpoint, DeviceLease, Job, JobEvent, MetricChunk, State, Worker
 from webapp.jobs.transitions import ENDED, LIVE
@@ -86,8 +87,13 @@ def metric_chunks_after(*, job: Job, chunk: int) -> list[MetricChunk]:
 
 
 def ended_since(*, user: User, since: datetime, size: int = 5) -> list[Job]:
-    """A person's jobs that ended after a moment, newest first, without those that pages asked for behind the scenes."""
-    rows = Job.objects.filter(created_by=user, parent=None, state__in=ENDED, ended__gt=since)
+    """A person's jobs that ended after a moment, newest first, as far as they may see them now.
+
+    Without those that pages asked for behind the scenes.
+    """
+    teams = Membership.objects.filter(user=user, role__in=RULES[Action.JOB_VIEW]).values("team")
+    theirs = Q(team__in=teams) | Q(team__is_system=True, created_by__is_operator=True)
+    rows = Job.objects.filter(theirs, created_by=user, parent=None, state__in=ENDED, ended__gt=since)
     rows = rows.exclude(kind__in=UNLISTED)
     return list(rows.select_related("team").order_by("-ended").defer("spec", "result")[:size])
 
