@@ -2,9 +2,11 @@
 
 import asyncio
 import datetime
+import gzip
 import ssl
 import threading
 import time
+import tracemalloc
 
 import httpx
 import pytest
@@ -173,6 +175,44 @@ def test_services_of_the_stack_are_refused_though_listed(server, settings):
     with pytest.raises(OutgoingRefused, match="this instance"):
         send(f"http://{NAME}:{port}/")
     assert server.seen == []
+
+
+def test_redis_is_refused_for_pages_and_for_counts_too(server, settings):
+    port = server.server_port
+    settings.OUTBOUND_ALLOW = [f"{NAME}:{port}", "127.0.0.0/8"]
+    address = f"redis://:password@{NAME}:{port}/1"
+    before = settings.CHANNEL_LAYERS, settings.CACHES
+    for layers, caches in (
+        ({"default": {"CONFIG": {"hosts": [{"address": address}]}}}, before[1]),
+        (before[0], {"default": {"LOCATION": address}}),
+        (before[0], {"default": {"LOCATION": ["redis://elsewhere.example:6379", address]}}),
+    ):
+        settings.CHANNEL_LAYERS, settings.CACHES = layers, caches
+        with pytest.raises(OutgoingRefused, match="this instance"):
+            send(f"http://{NAME}:{port}/")
+    settings.CHANNEL_LAYERS, settings.CACHES = before
+    assert server.seen == []
+
+
+def test_a_packed_answer_is_not_unpacked(server, allowed):
+    packed = gzip.compress(gzip.compress(bytes(64 << 20)))
+    assert len(packed) < 4096
+
+    def answer(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip, gzip")
+        handler.send_header("Content-Length", str(len(packed)))
+        handler.end_headers()
+        handler.wfile.write(packed)
+
+    server.answer = answer
+    tracemalloc.start()
+    try:
+        assert send(allowed).content == packed
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert server.seen[0][2]["Accept-Encoding"] == "identity"
 
 
 def test_a_slow_answer_ends_in_time_and_a_large_one_is_not_read(server, allowed):

@@ -183,8 +183,11 @@ def _is_here(address: Address) -> bool:
 
 
 def _own_services() -> Iterator[Target]:
-    """Redis, the database and the site, as far as they listen on a network."""
-    for url in (settings.REDIS, settings.PUBLIC_URL):
+    """Redis in all its uses, the database and the site, as far as they listen on a network."""
+    live = [str(each["address"]) for each in settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"]]
+    cache = settings.CACHES["default"].get("LOCATION") or []
+    caches = cache.split(",") if isinstance(cache, str) else cache
+    for url in (settings.REDIS, *live, *caches, settings.PUBLIC_URL):
         parts = urlsplit(url)
         if parts.hostname:
             default = {"redis": 6379, "rediss": 6379, "https": 443}.get(parts.scheme, 80)
