@@ -153,6 +153,76 @@ def test_a_lost_lease_is_told_in_plain_words_and_the_job_goes_on_from_its_checkp
     assert selectors.checkpoints_of(job_id=job.pk)["tree-1210"].path == "1/tree.json"
 
 
+def loop():
+    """A loop that a worker has, with one of its three stages done and one under way."""
+    job = submitted()
+    Job.objects.filter(pk=job.pk).update(kind="evolution")
+    mine = claims.job_claim(queue="cpu", worker=claims.worker_register(name="cpu-1", queue="cpu"))
+    stages = [{"name": name, "done": False, "details": {}} for name in ("search", "sft", "evaluation")]
+    reports.stages_plan(job_id=job.pk, attempt=mine.attempt, stages=stages)
+    reports.stage_write(job_id=job.pk, attempt=1, name="search", state=State.RUNNING)
+    reports.stage_write(job_id=job.pk, attempt=1, name="search", state=State.SUCCEEDED)
+    reports.stage_write(job_id=job.pk, attempt=1, name="sft", state=State.RUNNING)
+    return job, mine
+
+
+def stage_states(job):
+    return [stage.state for stage in selectors.stages_of(job=job)]
+
+
+def test_a_loop_goes_on_with_its_stages_and_says_so(worker):
+    job, mine = loop()
+    claims.job_stopped(claim=mine)
+    assert texts(job)[-1] == "The worker was told to stop; the job goes on elsewhere with 1 of 3 stages done."
+    assert stage_states(job) == ["succeeded", "queued", "queued"]
+    again = claim(worker)
+    assert texts(job)[-1].startswith("Resumed on ") and texts(job)[-1].endswith(" with 1 of 3 stages done.")
+    claims.job_crashed(claim=again, account="The process was killed")
+    assert "; the job goes on with 1 of 3 stages done as soon as" in texts(job)[-1]
+
+
+def test_no_stage_runs_on_when_its_job_has_ended(worker):
+    job, mine = loop()
+    claims.job_fail(claim=mine, code="empty-label-set", message="nothing to learn from")
+    assert stage_states(job) == ["succeeded", "failed", "queued"]
+    one = submitted()
+    mine = claim(worker)
+    reports.stage_begin(job_id=one.pk, attempt=1, name="Files")
+    reports.stage_begin(job_id=one.pk, attempt=1, name="Listing")
+    claims.job_finish(claim=mine)
+    assert stage_states(one) == ["succeeded", "succeeded"]
+
+
+def test_a_part_that_was_interrupted_is_not_called_done(worker):
+    job = submitted()
+    mine = claim(worker)
+    reports.stage_begin(job_id=job.pk, attempt=1, name="Files")
+    reports.stage_begin(job_id=job.pk, attempt=1, name="Trial")
+    claims.job_stopped(claim=mine)
+    claim(worker)
+    reports.stage_begin(job_id=job.pk, attempt=2, name="Files")
+    assert stage_states(job) == ["running", "queued"]
+
+
+@pytest.mark.parametrize(("kind", "place"), [("import", "where it was"), ("labels", "the beginning")])
+def test_work_that_is_kept_does_not_begin_again(worker, kind, place):
+    job = submitted()
+    Job.objects.filter(pk=job.pk).update(kind=kind)
+    claims.job_stopped(claim=claim(worker))
+    first, last = [text for text in texts(job) if " on " in text]
+    assert first.startswith("Started on ") and "where it was" not in first
+    assert last == f"The worker was told to stop; the job goes on elsewhere from {place}."
+
+
+def test_what_broke_an_earlier_attempt_is_no_error_of_a_job_that_succeeded(worker):
+    job = submitted()
+    mine = claim(worker)
+    reports.error_store(job_id=job.pk, attempt=1, code="error", message="RuntimeError")
+    claims.job_crashed(claim=mine, account="The job broke (RuntimeError)")
+    claims.job_finish(claim=claim(worker))
+    assert [getattr(Job.objects.get(pk=job.pk), name) for name in ("state", "error_code")] == [State.SUCCEEDED, ""]
+
+
 def test_too_many_failures_end_the_job_and_a_retry_begins_with_none(worker):
     job = submitted()
     for _ in range(job.max_failures):

@@ -15,11 +15,12 @@ from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
 from webapp.jobs.kinds import KINDS
-from webapp.jobs.models import Checkpoint, Job, State, TeamShare, Worker
+from webapp.jobs.models import Checkpoint, Job, JobStage, State, TeamShare, Worker
 from webapp.jobs.selectors import eligible_jobs, expired_jobs, under_limit
 from webapp.jobs.shards import shard_settle_on_commit, standing_of
 from webapp.jobs.standing import span
 from webapp.jobs.transitions import (
+    ENDED,
     StaleAttempt,
     clock,
     event_append,
@@ -97,10 +98,12 @@ def job_claim(*, queue: str, worker: Worker) -> Claim | None:
                     worker=worker,
                     lease_expires=in_seconds(settings.JOBS_LEASE_SECONDS),
                     started=Coalesce(F("started"), Now()),
+                    error_code="",
+                    error_message="",
                 )
             )
             if won:
-                place = _place(job_id)
+                place = _place(job_id, begun=started is not None)
                 verb = "Started" if started is None else "Resumed" if place else "Started again"
                 event_append(
                     job_id=job_id,
@@ -193,7 +196,7 @@ def job_stopped(*, claim: Claim) -> State:
     return _end(
         claim,
         (State.RUNNING,),
-        (State.QUEUED, f"The worker was told to stop; the job goes on{place or ' from the beginning'} elsewhere.", {}),
+        (State.QUEUED, f"The worker was told to stop; the job goes on elsewhere{place or ' from the beginning'}.", {}),
         (State.PAUSING, State.PAUSED, f"Paused; it will go on{place or ' from the beginning'}.", {}),
         (State.CANCELLING, State.CANCELLED, "Cancelled.", {"ended": Now()}),
     )
@@ -257,17 +260,26 @@ def _end(
                 job_id=claim.job_id, attempt=claim.attempt, sources=origin, to=to, text=text, only=only, **columns
             ):
                 Worker.objects.filter(current_job=claim.job_id).update(current_job=None)
+                _stages_stop(claim.job_id, to)
                 shard_settle_on_commit(job_id=claim.job_id, told=text if to in (State.QUEUED, State.FAILED) else "")
                 return to
     raise StaleAttempt(f"attempt {claim.attempt} of job {claim.job_id} is over")
 
 
-def _place(job_id: UUID) -> str:
-    """Where a job goes on, for sentences: " from tree 1,210", or nothing."""
+def _stages_stop(job_id: UUID, to: State) -> None:
+    """No part of a job runs that does not run itself: its parts end with it, or wait for the next attempt."""
+    columns = {"state": to, "ended": Now()} if to in ENDED else {"state": State.QUEUED}
+    JobStage.objects.filter(job_id=job_id, state=State.RUNNING).update(**columns)
+
+
+def _place(job_id: UUID, *, begun: bool = True) -> str:
+    """Where a job goes on, for sentences: " from tree 1,210", " with 7 of 21 stages done", or nothing."""
     last = Checkpoint.objects.filter(job_id=job_id).exclude(label="").order_by("-id").values_list("label", flat=True)
-    label = last.first()
-    if label is None:
-        job = Job.objects.select_related("parent").get(pk=job_id)
-        standing = standing_of(job.parent or job)
-        label = f"{standing.unit.removesuffix('s')} {standing.done + 1:,}" if standing and standing.done else None
-    return f" from {label}" if label else ""
+    if label := last.first():
+        return f" from {label}"
+    job = Job.objects.select_related("parent").get(pk=job_id)
+    standing = standing_of(job.parent or job)
+    if standing and standing.done:
+        following = f"from {standing.unit.removesuffix('s')} {standing.done + 1:,}"
+        return f" {standing.place or following}"
+    return " from where it was" if begun and KINDS[job.kind].goes_on else ""

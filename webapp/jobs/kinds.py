@@ -27,24 +27,28 @@ class Kind:
     """Whether this version can run it; the others are known and refused."""
     listed: bool = True
     """Whether lists of jobs show it. What a page asks for behind the scenes is left out."""
+    goes_on: bool = False
+    """Whether a later attempt goes on with what an earlier one kept, of work that records no checkpoints."""
     standing: str = ""
     """Of work that is stored piece by piece: by dotted name, how far it is (`webapp.jobs.shards.Standing`)."""
 
 
 KINDS: Mapping[str, Kind] = {
     "preview": Kind("Preview of a file", Queue.CPU, max_failures=2, longest_hours=1, offered=True, listed=False),
-    "import": Kind("Import", Queue.CPU, longest_hours=24, offered=True),
-    "pass-rates": Kind("Curriculum pass rates", Queue.GPU, offered=True),
+    "import": Kind("Import", Queue.CPU, longest_hours=24, offered=True, goes_on=True),
+    "pass-rates": Kind("Curriculum pass rates", Queue.GPU, offered=True, goes_on=True),
     "search": Kind("Search", Queue.GPU, offered=True, standing="webapp.trees.selectors.search_standing"),
-    "tree-scoring": Kind("Scoring of trees", Queue.GPU, offered=True),
+    "tree-scoring": Kind("Scoring of trees", Queue.GPU, offered=True, goes_on=True),
     "labels": Kind("Label build", Queue.CPU, longest_hours=24, offered=True),
     "sft": Kind("Fine-tuning", Queue.GPU, offered=True),
     "dpo": Kind("Preference training", Queue.GPU, offered=True),
     "prm": Kind("Process reward model", Queue.GPU, offered=True),
     "orm": Kind("Outcome reward model", Queue.GPU, offered=True),
     "grpo": Kind("Reinforcement learning", Queue.GPU, offered=True),
-    "evaluation": Kind("Evaluation", Queue.GPU, offered=True),
-    "evolution": Kind("Evolution", Queue.GPU, offered=True),
+    "evaluation": Kind("Evaluation", Queue.GPU, offered=True, goes_on=True),
+    "evolution": Kind(
+        "Evolution", Queue.GPU, offered=True, goes_on=True, standing="webapp.jobs.selectors.stages_standing"
+    ),
     "estimate": Kind("Estimate", Queue.GPU, longest_hours=24, offered=True),
     "model-import": Kind("Model import", Queue.CPU, longest_hours=48, offered=True),
     "export": Kind("Export", Queue.CPU, longest_hours=24, offered=True),

@@ -10,6 +10,7 @@ from django.http import Http404
 
 from webapp.accounts.models import Team, User
 from webapp.jobs.models import Checkpoint, Job, JobEvent, JobStage, MetricChunk, State, TeamShare, Worker
+from webapp.jobs.shards import Standing
 from webapp.jobs.transitions import LIVE
 
 PAGE = 50
@@ -62,6 +63,14 @@ def jobs_page(
 def stages_of(*, job: Job) -> list[JobStage]:
     """A job's named parts: in their planned order, else in the order in which they began."""
     return list(JobStage.objects.filter(job=job).order_by("position", "id"))
+
+
+def stages_standing(*, job_id: UUID) -> Standing:
+    """How far a job is whose parts are all planned beforehand."""
+    total = JobStage.objects.filter(job=job_id).count()
+    done = JobStage.objects.filter(job=job_id, state=State.SUCCEEDED).count()
+    place = f"with {done} of {total} stages done"
+    return Standing(done, total, "stages", complete=bool(total) and done == total, place=place)
 
 
 def events_after(*, job: Job, seq: int, size: int = 500) -> list[JobEvent]:

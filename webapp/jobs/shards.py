@@ -37,6 +37,8 @@ class Standing:
     complete: bool
     result: Mapping[str, Any] | None = None
     """Of the whole, once it is complete."""
+    place: str = ""
+    """How a sentence says where it goes on; empty: from the next of its units."""
 
 
 def shards_create(*, parent: Job, kind: Kind, count: int) -> None:

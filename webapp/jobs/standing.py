@@ -45,6 +45,9 @@ ADVICE: Mapping[str, str] = {
     "job": "What the job refers to cannot be used any more. Submit a new one with what there is.",
     "policy": "The model's files cannot be used. Choose another model, or import this one again.",
     "config": "Two of its settings do not go together. Submit a new one with other settings.",
+    "empty-label-set": "Its trees and settings leave nothing to learn from. Submit a new one with more questions, or "
+    "with the settings in brackets changed: those of that kind of labels, such as a smaller gap of pairs. A loop can "
+    "also leave preference training out.",
     "context-overflow": "A question is longer than the model can read. Choose shorter questions or another model.",
 }
 """What to do, by error code. The message of the error itself says what happened."""
