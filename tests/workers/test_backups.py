@@ -114,6 +114,20 @@ def test_backup_and_restore(tmp_path, database):
     assert json.loads(python(LOOK, new, **here)) == after
 
 
+def test_where_the_environment_holds_the_secrets_there_are_none_to_restore(tmp_path, database):
+    old, new, archive = tmp_path / "old", tmp_path / "new", tmp_path / "archive.tar"
+    keys = {"MEDS3_SECRET_KEY": "s" * 50, "MEDS3_VAULT_KEYS": "v" * 50}
+    there, here = database() | keys, database() | keys
+    python(FILL, old, **there)
+    assert meds3(old, "backup", "--to", str(archive), **there).returncode == 0
+    with tarfile.open(archive) as tar:
+        assert not [name for name in tar.getnames() if name.startswith("secrets")]
+    restored = meds3(new, "restore", str(archive), **here)
+    assert restored.returncode == 0, restored.stderr[-2000:]
+    after = json.loads(python(LOOK, new, **here))
+    assert (after["people"], after["files"]) == (["ann"], {"models/one/weights": 256 * 9000})
+
+
 def test_a_damaged_or_changed_archive_changes_nothing(tmp_path, database):
     home, here = tmp_path / "home", database()
     python(FILL, home, **here)

@@ -39,7 +39,8 @@ def backup_restore(*, archive: Path, say: Callable[[str], None]) -> None:
             kept = home / name
             _keep_database(kept)
             database_load(place / wanted)
-            _exchange(place / SECRETS, Path(settings.SECRETS), kept / SECRETS)
+            if (place / SECRETS).exists():  # none where the environment holds them
+                _exchange(place / SECRETS, Path(settings.SECRETS), kept / SECRETS)
             if contents.with_files:
                 (place / FILES).mkdir(exist_ok=True)
                 _exchange(place / FILES, files, files.parent / name / FILES)  # on the same disk
