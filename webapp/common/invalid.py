@@ -11,7 +11,8 @@ def what_is_wrong(error: Mapping[str, Any]) -> str:
     """One of pydantic's errors in words of its own, or of ours where its own would quote."""
     kind, context = str(error.get("type", "")), error.get("ctx") or {}
     if kind == "union_tag_invalid":
-        return f"Must name one of {context.get('expected_tags', 'the known kinds')}"
+        which, known = context.get("discriminator", "kind"), context.get("expected_tags", "the known kinds")
+        return f"Its {which} must be one of {known}"
     if kind in QUOTING:
         return f"Does not fit ({kind})"
     return str(error.get("msg", "Does not fit"))
