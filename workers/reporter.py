@@ -6,9 +6,11 @@ work is asked to stop.
 
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from meds3core.progress import CancelToken, ProgressEvent
 from webapp.jobs import reports
@@ -35,6 +37,7 @@ class Reporter:
         self._warnings: list[str] = []
         self._points: Points = {}
         self._metrics_written = time.monotonic()
+        self._due: list[Callable[[], None]] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._write_on, name="reporter", daemon=True)
 
@@ -80,30 +83,50 @@ class Reporter:
     def _write(self, *, last: bool) -> None:
         with self._lock:
             progress, self._progress = self._progress, None
+            unit = self._unit
+            # Now: the job's next part, which begins at any moment, forgets where the present one began.
+            rate = self._rate(progress.done) if progress is not None and progress.done is not None else None
             stages, self._stages = self._stages, []
             warnings, self._warnings = self._warnings, []
             points: Points = {}
             if last or time.monotonic() - self._metrics_written >= METRIC_SECONDS or self._many():
                 points, self._points = self._points, {}
                 self._metrics_written = time.monotonic()
-        try:
-            for name in stages:
-                reports.stage_begin(**self._who, name=name)
-            if progress is not None and progress.done is not None:
-                rate = self._rate(progress.done)
-                reports.progress_write(
-                    **self._who, done=progress.done, total=progress.total, unit=self._unit, rate=rate
+        self._due += [partial(reports.stage_begin, **self._who, name=name) for name in stages]
+        if progress is not None and progress.done is not None:
+            self._due.append(
+                partial(
+                    reports.progress_write,
+                    **self._who,
+                    done=progress.done,
+                    total=progress.total,
+                    unit=unit,
+                    rate=rate,
                 )
-            for text in warnings:
-                reports.warning_write(**self._who, text=text)
-            for name, (steps, values) in points.items():
-                reports.metrics_append(**self._who, name=name, steps=steps, values=values)
-        except StaleAttempt:
-            self.stale = True
-            self._cancel.cancel()
-        except DatabaseError:
-            # Progress is a courtesy: the next one says more. The supervisor decides whether the job may go on.
-            connection.close()
+            )
+        self._due += [partial(reports.warning_write, **self._who, text=text) for text in warnings]
+        self._due += [
+            partial(reports.metrics_append, **self._who, name=name, steps=steps, values=values)
+            for name, (steps, values) in points.items()
+        ]
+        self._write_due()
+
+    def _write_due(self) -> None:
+        while self._due:
+            try:
+                self._due[0]()
+            except StaleAttempt:
+                self._due.clear()
+                self.stale = True
+                self._cancel.cancel()
+                return
+            except (OperationalError, InterfaceError):
+                # It comes next time. The supervisor decides how long the job may go on without the database.
+                connection.close()
+                return
+            except DatabaseError:
+                connection.close()  # what no database takes holds nothing else up
+            self._due.pop(0)
 
     def _many(self) -> bool:
         return any(len(steps) >= reports.METRIC_POINTS for steps, _ in self._points.values())
