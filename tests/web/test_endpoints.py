@@ -153,6 +153,30 @@ def test_a_key_stays_when_nothing_else_is_said_and_never_goes_to_another_host(en
     assert Endpoint.objects.get().key_encrypted == ""
 
 
+def test_a_key_is_not_sent_unsealed_where_it_was_sent_sealed(endpoint, settings):
+    settings.OUTBOUND_ALLOW = [*settings.OUTBOUND_ALLOW, "models.ward.example:8000"]
+    same = {name: getattr(endpoint, name) for name in ("name", "model", "api", "context_length")}
+    sealed = same | {"url": "https://models.ward.example:8000/v1"}
+    services.endpoint_change(actor=SYSTEM, endpoint=endpoint, **sealed, key=KEY)
+    services.endpoint_change(actor=SYSTEM, endpoint=endpoint, **sealed)
+    assert unseal(Endpoint.objects.get().key_encrypted) == KEY
+    services.endpoint_change(actor=SYSTEM, endpoint=endpoint, **same, url="http://models.ward.example:8000/v1")
+    assert Endpoint.objects.get().key_encrypted == ""
+
+
+@pytest.mark.parametrize("key", [None, "another"])
+def test_a_key_that_a_job_was_given_is_not_sent_to_a_server_entered_since(endpoint, settings, monkeypatch, key):
+    variables = endpoint_keys(job_id=job_that_names(endpoint).pk)
+    assert variables == {key_variable(endpoint.pk): KEY}
+    settings.OUTBOUND_ALLOW = [*settings.OUTBOUND_ALLOW, "elsewhere.example"]
+    same = {name: getattr(endpoint, name) for name in ("name", "model", "api", "context_length")}
+    services.endpoint_change(actor=SYSTEM, endpoint=endpoint, **same, url="https://elsewhere.example/v1", key=key)
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
+    with pytest.raises(EndpointError, match="was changed"):
+        remote_engine(Endpoint.objects.get())
+
+
 def test_pages_register_try_and_remove(world, endpoint, server):
     owner, base = signed_in(world.by_role[Role.OWNER]), "/t/ward-7/remote-engines/"
     form = {"name": "Second", "url": server.url, "model": "gone", "api": "chat", "context_length": 4096}

@@ -44,8 +44,12 @@ def remote_engine(endpoint: Endpoint) -> OpenAIEngineConfig:
     """The engine's settings in a job's process. Raises `EndpointError` and `OutgoingRefused`."""
     outbound_rules().check_url(endpoint.url)
     variable = key_variable(endpoint.pk)
-    if endpoint.key_encrypted and variable not in os.environ:
+    given = os.environ.get(variable, "")
+    if endpoint.key_encrypted and not given:
         raise EndpointError(f"The key of {endpoint.name} cannot be read any more. Enter it anew on its page.")
+    if given != (unseal(endpoint.key_encrypted) if endpoint.key_encrypted else ""):
+        # Changed since this process was started: the key that it was given may be that of another server.
+        raise EndpointError(f"{endpoint.name} was changed while the job began. Try the job again.")
     return OpenAIEngineConfig(
         base_url=endpoint.url,
         model=endpoint.model,

@@ -14,7 +14,7 @@ from webapp.endpoints.keys import EndpointError
 from webapp.jobs.models import JobInput
 from webapp.jobs.transitions import ENDED
 from webapp.outgoing.client import ask
-from webapp.outgoing.rules import Resolver, outbound_rules
+from webapp.outgoing.rules import OutgoingRefused, Resolver, outbound_rules, target_of
 from webapp.outgoing.transport import resolved
 from webapp.registry.models import Endpoint
 
@@ -53,9 +53,9 @@ def endpoint_change(
     context_length: int,
     key: str | None = None,
 ) -> Endpoint:
-    """Change it. `key` none: the old one stays, unless the host changes, which is not given the old host's key."""
-    target = outbound_rules().check_url(url)
-    moved = str(target) != _host_of(endpoint.url)
+    """Change it. `key` none: the old one stays, but neither for another host nor for a way without TLS."""
+    outbound_rules().check_url(url)
+    moved = _server_of(url) != _server_of(endpoint.url)
     columns = {"name": name, "url": url.rstrip("/"), "model": model, "api": api, "context_length": context_length}
     if key is not None or moved:
         columns["key_encrypted"] = seal(key) if key else ""
@@ -100,11 +100,10 @@ def _not_one() -> list[str]:
     raise EndpointError("It does not answer like an OpenAI-compatible server. Does the address end in /v1?")
 
 
-def _host_of(url: str) -> str:
-    from webapp.outgoing.rules import OutgoingRefused, target_of
-
+def _server_of(url: str) -> str:
+    """Host, port, and whether the way there is sealed."""
     try:
-        return str(target_of(url))
+        return f"{url.partition(':')[0].lower()} {target_of(url)}"
     except OutgoingRefused:
         return ""
 
