@@ -13,9 +13,11 @@ import psycopg
 import pytest
 
 from tests.workers.embedded import ROOT, environment, meds3
+from workers.backups.archive import LIST, BackupError, Contents, Member, Writer, contents_of, unpack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
+CONTENTS = Contents(made="2026-01-01", product="0", database="sqlite", with_files=True, members=())
 FILL = """
 import django; django.setup()
 from django.core.management import call_command
@@ -152,3 +154,28 @@ def test_a_damaged_or_changed_archive_changes_nothing(tmp_path, database):
     assert refused.returncode == 2 and "not in its list" in refused.stderr
     assert not (tmp_path / "escaped").exists()
     assert json.loads(python(LOOK, home, **here)) == before
+
+
+def test_a_link_in_the_place_of_the_draft_is_not_followed(tmp_path):
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / ".made.tar.partial").symlink_to(tmp_path / "mine")
+    writer = Writer(tmp_path / "made.tar")
+    writer.add("files/one", Path(__file__))
+    writer.finish(CONTENTS.model_copy(update={"members": tuple(writer.members)}))
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+    made = tmp_path / "made.tar"
+    assert made.is_file() and not made.is_symlink() and made.stat().st_mode & 0o077 == 0
+
+
+def test_a_member_of_holes_is_not_unpacked(tmp_path):
+    (tmp_path / "files").mkdir()
+    with (tmp_path / "files" / "large").open("wb") as file:
+        file.truncate(64 << 20)
+    listed = CONTENTS.model_copy(update={"members": (Member(name="files/large", bytes=64 << 20, sha256="0" * 64),)})
+    (tmp_path / LIST).write_text(listed.model_dump_json())
+    archive = tmp_path / "archive.tar"
+    subprocess.run(["tar", "-S", "-cf", archive, "-C", tmp_path, "files/large", LIST], check=True)
+    assert archive.stat().st_size < 1 << 20
+    with pytest.raises(BackupError, match="not in its list"):
+        unpack(archive, contents_of(archive), tmp_path / "into")
+    assert not (tmp_path / "into").exists()

@@ -63,7 +63,8 @@ class Writer:
         self.members: list[Member] = []
         self._draft = path.with_name(f".{path.name}.partial")
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._draft.unlink(missing_ok=True)  # of a backup that was killed, or somebody's link in a shared folder
+        descriptor = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._file = os.fdopen(descriptor, "wb")
         self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
 
@@ -148,7 +149,8 @@ def unpack(path: Path, contents: Contents, into: Path, *, tell: Callable[[int], 
                 continue
             member = wanted.pop(entry.name, None)
             target = into / entry.name
-            if member is None or not entry.isreg() or not _inside(target, into):
+            plain = entry.isreg() and not entry.issparse()  # holes would unpack to any size
+            if member is None or not plain or not _inside(target, into):
                 raise BackupError(f"{path} holds {entry.name!r}, which is not in its list. It may have been changed.")
             source = tar.extractfile(entry)
             assert source is not None
