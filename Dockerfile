@@ -2,12 +2,13 @@
 #
 # Without GPUs: docker build --build-arg TORCH_INDEX=<index of PyTorch's CPU builds> .
 # On a network without a package index, put a wheelhouse into docker/wheels/ (docs/install.md).
-FROM python:3.11-slim-bookworm
+FROM python:3.11-slim-trixie
 
 ARG TORCH_INDEX=""
 ARG EXTRAS=""
 
-# postgresql-client: backups. The rest of what the processes need comes as wheels.
+# postgresql-client: backups; it must not be older than the server (docker-compose.yml), or pg_dump refuses.
+# The rest of what the processes need comes as wheels.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends postgresql-client \
     && rm -rf /var/lib/apt/lists/*

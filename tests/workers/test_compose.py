@@ -105,6 +105,13 @@ def test_image_runs_as_somebody_and_installs_with_the_constraints():
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+def test_backups_are_made_by_a_client_that_the_database_takes():
+    image = re.search(r"^FROM python:[\d.]+-slim-(\w+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)
+    client = {"bookworm": 15, "trixie": 17}[image[1]]  # what Debian calls postgresql-client
+    server = re.search(r"image: postgres:(\d+)", (ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    assert client >= int(server[1])
+
+
 def test_every_service_runs_by_its_own_command(tmp_path):
     with ExitStack() as stack:
         try:
