@@ -1,22 +1,24 @@
 """Writes of evaluations: a worker's folder becomes a stored evaluation with rows to sort and compare by."""
 
-import os
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from meds3core.evaluation.record import FIGURES, ROWS, QuestionRow, StoredEvaluation, read_evaluation
 from webapp.accounts.actors import Actor
 from webapp.accounts.audit import audit_write
-from webapp.common.files import Store, folder_of
+from webapp.common.files import Store, folder_of, folder_sync, name_sync
 from webapp.datasets.selectors import rows_by_content
 from webapp.evaluations.models import Evaluation, QuestionResult, StrategyResult
 from webapp.jobs.models import Job
 from webapp.jobs.reports import attempt_hold
+from webapp.jobs.transitions import ENDED
 from webapp.webhooks.firing import webhooks_fire
 from webapp.webhooks.models import Event
 
@@ -50,7 +52,7 @@ def evaluation_store(
     job = Job.objects.select_related("team").get(pk=job_id)
     with transaction.atomic():
         attempt_hold(job_id=job_id, attempt=attempt)
-        Evaluation.objects.filter(job=job, stage=stage, ready=False).delete()  # what an attempt left half-done
+        _half_done_remove(job, stage)
         evaluation = Evaluation.objects.create(
             team=job.team,
             job=job,
@@ -72,6 +74,21 @@ def evaluation_store(
         webhooks_fire(team_id=job.team_id, event=Event.EVALUATION_READY, thing=evaluation.pk)
     evaluation.ready = True
     return evaluation
+
+
+def _half_done_remove(job: Job, stage: str) -> None:
+    """What an earlier attempt left, and what jobs did that have ended since. Within a transaction."""
+    theirs = Q(job=job, stage=stage) | Q(job__state__in=ENDED)
+    left = list(Evaluation.objects.filter(theirs, ready=False).values_list("pk", flat=True))
+    Evaluation.objects.filter(pk__in=left, ready=False).delete()
+    for one in left:
+        folder = folder_of(Store.EVALUATIONS, one)
+        transaction.on_commit(partial(shutil.rmtree, folder, ignore_errors=True))
+        transaction.on_commit(partial(shutil.rmtree, _draft_of(folder), ignore_errors=True))
+
+
+def _draft_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.part")
 
 
 def evaluation_delete(*, actor: Actor, evaluation: Evaluation) -> None:
@@ -167,12 +184,12 @@ def _answers(row: QuestionRow) -> Mapping[str, Any]:
 def _files_store(evaluation: Evaluation, source: Path) -> None:
     """The files under their final folder: whole or not at all."""
     target = folder_of(Store.EVALUATIONS, evaluation.pk)
-    draft = target.with_name(f"{target.name}.part")
+    draft = _draft_of(target)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     for name in SHOWN:
         if (source / name).is_file():
             shutil.copyfile(source / name, draft / name)
-            with (draft / name).open("rb") as file:
-                os.fsync(file.fileno())
+    folder_sync(draft)
     draft.rename(target)
+    name_sync(target)

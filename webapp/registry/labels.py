@@ -16,7 +16,7 @@ from meds3core.data.labels import RECORDS, LabelCard, read_card
 from webapp.accounts.actors import Actor
 from webapp.accounts.audit import audit_write
 from webapp.accounts.models import Team
-from webapp.common.files import Store, folder_of
+from webapp.common.files import Store, folder_of, folder_sync, name_sync
 from webapp.jobs.models import Job, JobInput
 from webapp.jobs.reports import attempt_hold
 from webapp.jobs.transitions import ENDED
@@ -91,8 +91,10 @@ def _take_over(source: Path, target: Path) -> None:
     kept = read_card(draft).counts.kept
     with (draft / RECORDS).open(encoding="utf-8") as records, (draft / SAMPLE).open("w", encoding="utf-8") as sample:
         sample.writelines(islice(records, 0, None, max(1, kept // SAMPLED)))
+    folder_sync(draft)
     shutil.rmtree(target, ignore_errors=True)  # what an attempt left half-way
     draft.rename(target)
+    name_sync(target)
 
 
 # --- reads ---------------------------------------------------------------------------------------------------------
