@@ -130,6 +130,18 @@ def test_where_the_environment_holds_the_secrets_there_are_none_to_restore(tmp_p
     assert (after["people"], after["files"]) == (["ann"], {"models/one/weights": 256 * 9000})
 
 
+def test_a_restore_that_cannot_write_the_database_leaves_the_one_that_is_there(tmp_path, database):
+    home, archive, here = tmp_path / "home", tmp_path / "archive.tar", database()
+    if here:
+        pytest.skip("PostgreSQL restores in one transaction")
+    python(FILL, home)
+    assert meds3(home, "backup", "--to", str(archive)).returncode == 0
+    before = json.loads(python(LOOK, home))
+    (home / ".studio.sqlite3.restored").mkdir()  # in the place of the draft, as a full disk would be
+    assert meds3(home, "restore", str(archive)).returncode != 0
+    assert json.loads(python(LOOK, home)) == before
+
+
 def test_a_damaged_or_changed_archive_changes_nothing(tmp_path, database):
     home, here = tmp_path / "home", database()
     python(FILL, home, **here)

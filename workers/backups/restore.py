@@ -38,7 +38,11 @@ def backup_restore(*, archive: Path, say: Callable[[str], None]) -> None:
             name = f"before-restore-{datetime.now(UTC):%Y%m%d-%H%M%S}"
             kept = home / name
             _keep_database(kept)
-            database_load(place / wanted)
+            try:
+                database_load(place / wanted)
+            except BaseException:
+                _put_back_database(kept)
+                raise
             if (place / SECRETS).exists():  # none where the environment holds them
                 _exchange(place / SECRETS, Path(settings.SECRETS), kept / SECRETS)
             if contents.with_files:
@@ -79,6 +83,15 @@ def _keep_database(kept: Path) -> None:
         if path.exists():
             kept.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.replace(kept / path.name)
+
+
+def _put_back_database(kept: Path) -> None:
+    """What went aside is there again: the next start must not find an empty place and begin anew."""
+    place = Path(settings.DATABASES["default"]["NAME"])
+    for suffix in ("", "-wal", "-shm"):
+        path = kept / (place.name + suffix)
+        if path.exists():
+            path.replace(place.with_name(path.name))
 
 
 def _exchange(new: Path, old: Path, kept: Path) -> None:
