@@ -4,7 +4,8 @@ import json
 import zlib
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from meds3core.data.trees import tree_line
 from meds3core.types.tree import Tree as TreeRecord
@@ -152,7 +153,10 @@ def test_what_was_asked_of_a_whole_before_it_was_resumed_stops_no_shard(world, o
     services.job_cancel(actor=owner, job=job)
     seen = Job.objects.get(pk=job.pk)
     services.job_retry(actor=owner, job=job)
-    shards._pass_down(seen)
+    with CaptureQueriesContext(connection) as asked:
+        shards._pass_down(seen)
+    (update, *_) = [one["sql"] for one in asked if one["sql"].startswith("UPDATE")]
+    assert '"jobs_job"."state" IN' in update, "compared where the row is written"
     assert set(job.shards.values_list("state", flat=True)) == {State.QUEUED}
 
 

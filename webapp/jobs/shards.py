@@ -150,8 +150,12 @@ def _wake(parent: Job) -> None:
 
 
 def _still(parent: Job) -> dict[str, Any]:
-    """Somebody may have asked something else of the whole since it was read."""
-    return {"parent__state": parent.state}
+    """Somebody may have asked something else of the whole since it was read.
+
+    No join: Django would put all conditions of the UPDATE into a subquery, where PostgreSQL does not look again after
+    it has waited for the row.
+    """
+    return {"parent__in": Job.objects.filter(pk=parent.pk, state=parent.state)}
 
 
 def _follow(parent: Job, states: set[str]) -> None:
