@@ -23,12 +23,26 @@ if TYPE_CHECKING:
 SCREENSHOTS = ROOT / "runs" / "screenshots"
 
 
+RUNNING: list[Studio] = []
+"""The instance of this process, once there is one."""
+
+
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     """A running instance, shared by all tests of a run: each makes its own people and teams."""
     running = Studio(tmp_path_factory.mktemp("studio"))
+    RUNNING.append(running)
     yield running
+    RUNNING.remove(running)
     running.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_worker_is_left() -> Iterator[None]:
+    """Workers that a file's tests started end with it: the next file may count on nobody doing its jobs."""
+    yield
+    for running in RUNNING:
+        running.stop_workers()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 READ = re.compile(r"""env(?:\.\w+)?\(\s*["'](MEDS3_\w+)["']""")
-ELSEWHERE = {"MEDS3_HOME", "MEDS3_WORKER_NAME"}
+ELSEWHERE = {"MEDS3_HOME", "MEDS3_HOST_NAME", "MEDS3_WORKER_NAME"}
 """Read by other means, too."""
 
 

@@ -97,7 +97,9 @@ def test_a_job_that_waits_holds_nothing_and_can_be_stopped(driver, held, monkeyp
         leasing.device_wait(held)
     assert list(DeviceLease.objects.values_list("holder", flat=True)) == ["chat:worker:1"]
     held.cancel = CancelToken()
-    monkeypatch.setattr(leasing.time, "sleep", lambda _: device_leases_release(holder="chat:worker:1"))
+    # The module's own `time`: other threads of the process sleep as well.
+    waits = SimpleNamespace(sleep=lambda _: device_leases_release(holder="chat:worker:1"))
+    monkeypatch.setattr(leasing, "time", waits)
     leasing.device_wait(held)
     (said,) = JobEvent.objects.filter(text__startswith="Waiting").values_list("text", flat=True)
     assert said == f"Waiting for {TWO}, used by chat worker."
