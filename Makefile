@@ -77,7 +77,7 @@ PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 test: $(VENV)/.vllm system ## Set up and pass all tests: both databases, browser, real vLLM
 	$(PYTEST)
-	$(BIN)/python -m tests.with_postgres -- $(PYTEST) tests/web tests/workers --ignore tests/workers/test_kills.py || [ $$? -eq 77 ]
+	$(BIN)/python -m tests.with_postgres -- $(PYTEST) tests/web tests/workers -m "not slow" || [ $$? -eq 77 ]
 
 lint: $(VENV)/.dev ## Linters, types, import contracts
 	$(BIN)/ruff check .

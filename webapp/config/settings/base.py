@@ -135,6 +135,7 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 else:
     # Under ASGI a connection kept per thread would never be returned; the pool bounds them.
     _database["CONN_MAX_AGE"] = 0
+    _database["CONN_HEALTH_CHECKS"] = True  # a restarted database leaves dead connections in the pool
     _pool = {"min_size": 1, "max_size": env.int("MEDS3_DATABASE_POOL", default=8), "timeout": 10}
     _database["OPTIONS"] = {**_database.get("OPTIONS", {}), "pool": _pool}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
