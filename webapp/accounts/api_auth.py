@@ -120,6 +120,18 @@ class PageAuth(HttpBearer):
         return _admitted(request, Caller(request.user, None, client_address(request)))
 
 
+def team_of_call(request: HttpRequest) -> Team:
+    """The team of an operation declared with `team_operation`."""
+    team: Team = request.team  # type: ignore[attr-defined]
+    return team
+
+
+def actor_of_call(request: HttpRequest) -> Actor:
+    """Who calls, for services."""
+    caller: Caller = request.auth  # type: ignore[attr-defined]
+    return caller.actor
+
+
 def signed_in_operation(operation: Operation) -> Operation:
     """Whoever calls with a valid token or a session; the operation shows what is theirs."""
     return declared(operation, SIGNED_IN)

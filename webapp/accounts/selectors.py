@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from allauth.mfa.utils import is_mfa_enabled
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.utils import timezone
 
@@ -14,6 +14,11 @@ from webapp.accounts.models import ApiToken, AuditEntry, Invitation, Membership,
 from webapp.accounts.secrets import secret_hash
 
 Row = TypeVar("Row")
+
+
+def theirs(team: Team) -> Q:
+    """Rows that a team sees: its own, and the system team's."""
+    return Q(team=team) | Q(team__is_system=True)
 
 
 def memberships_for(*, user: User) -> QuerySet[Membership]:

@@ -10,9 +10,7 @@ from ninja import Query, Router
 from pydantic import ValidationError
 
 from meds3core.config.jobs import CurriculumSpec, DatasetCheckSpec, ExportSpec, Registered
-from webapp.accounts.actors import Actor
-from webapp.accounts.api_auth import team_operation
-from webapp.accounts.models import Team
+from webapp.accounts.api_auth import actor_of_call, team_of_call, team_operation
 from webapp.accounts.rules import Action
 from webapp.common.api_answers import ApiPage, Paging, Reading, answer_made, api_page
 from webapp.common.downloads import file_download
@@ -59,7 +57,7 @@ EXPORTS = "/teams/{team_slug}/exports"
 @team_operation(Action.DATASET_VIEW)
 def dataset_list(request: HttpRequest, team_slug: str, paging: Query[Paging]) -> ApiPage[DatasetOut]:
     """The team's datasets and the bundled ones, newest first."""
-    return api_page(request, selectors.datasets_of(team=_team(request)), DatasetOut.of, paging)
+    return api_page(request, selectors.datasets_of(team=team_of_call(request)), DatasetOut.of, paging)
 
 
 @router.post(DATASETS, response={201: DatasetOut}, operation_id="dataset_create")
@@ -67,7 +65,9 @@ def dataset_list(request: HttpRequest, team_slug: str, paging: Query[Paging]) ->
 @idempotent
 def dataset_make(request: HttpRequest, team_slug: str, body: DatasetIn) -> HttpResponse:
     """A dataset without versions; an import or a curriculum fills it."""
-    made = dataset_create(actor=_actor(request), team=_team(request), name=body.name, description=body.description)
+    made = dataset_create(
+        actor=actor_of_call(request), team=team_of_call(request), name=body.name, description=body.description
+    )
     return answer_made(DatasetOut.of(made), location=f"{request.path}/{made.pk}")
 
 
@@ -75,15 +75,17 @@ def dataset_make(request: HttpRequest, team_slug: str, body: DatasetIn) -> HttpR
 @team_operation(Action.DATASET_VIEW)
 def dataset_show(request: HttpRequest, team_slug: str, dataset_id: UUID) -> DatasetOut:
     """One dataset."""
-    return DatasetOut.of(selectors.dataset_for(team=_team(request), dataset_id=dataset_id))
+    return DatasetOut.of(selectors.dataset_for(team=team_of_call(request), dataset_id=dataset_id))
 
 
 @router.patch(DATASETS + "/{dataset_id}", response=DatasetOut, operation_id="dataset_change")
 @team_operation(Action.DATASET_CHANGE)
 def dataset_edit(request: HttpRequest, team_slug: str, dataset_id: UUID, body: DatasetIn) -> DatasetOut:
     """Another name and description."""
-    dataset = selectors.dataset_for(team=_team(request), dataset_id=dataset_id, own=True)
-    changed = dataset_change(actor=_actor(request), dataset=dataset, name=body.name, description=body.description)
+    dataset = selectors.dataset_for(team=team_of_call(request), dataset_id=dataset_id, own=True)
+    changed = dataset_change(
+        actor=actor_of_call(request), dataset=dataset, name=body.name, description=body.description
+    )
     return DatasetOut.of(changed)
 
 
@@ -91,8 +93,8 @@ def dataset_edit(request: HttpRequest, team_slug: str, dataset_id: UUID, body: D
 @team_operation(Action.DATASET_VIEW)
 def dataset_dependents(request: HttpRequest, team_slug: str, dataset_id: UUID) -> DependentsOut:
     """What depends on it; to be looked at before it is deleted."""
-    dataset = selectors.dataset_for(team=_team(request), dataset_id=dataset_id)
-    versions = list(selectors.versions_of(team=_team(request)).filter(dataset=dataset))
+    dataset = selectors.dataset_for(team=team_of_call(request), dataset_id=dataset_id)
+    versions = list(selectors.versions_of(team=team_of_call(request)).filter(dataset=dataset))
     return DependentsOut.of(dependents_of(versions=versions))
 
 
@@ -100,10 +102,10 @@ def dataset_dependents(request: HttpRequest, team_slug: str, dataset_id: UUID) -
 @team_operation(Action.DATASET_CHANGE)
 def dataset_remove(request: HttpRequest, team_slug: str, dataset_id: UUID, confirm: bool = False) -> tuple[int, None]:
     """Delete it with all versions. Where something depends on it only with `confirm=true`."""
-    dataset = selectors.dataset_for(team=_team(request), dataset_id=dataset_id, own=True)
-    versions = list(selectors.versions_of(team=_team(request)).filter(dataset=dataset))
+    dataset = selectors.dataset_for(team=team_of_call(request), dataset_id=dataset_id, own=True)
+    versions = list(selectors.versions_of(team=team_of_call(request)).filter(dataset=dataset))
     _confirmed(versions, confirm)
-    dataset_delete(actor=_actor(request), dataset=dataset)
+    dataset_delete(actor=actor_of_call(request), dataset=dataset)
     return 204, None
 
 
@@ -111,8 +113,8 @@ def dataset_remove(request: HttpRequest, team_slug: str, dataset_id: UUID, confi
 @team_operation(Action.DATASET_VIEW)
 def version_list(request: HttpRequest, team_slug: str, dataset_id: UUID, paging: Query[Paging]) -> ApiPage[VersionOut]:
     """The versions of a dataset, newest first."""
-    dataset = selectors.dataset_for(team=_team(request), dataset_id=dataset_id)
-    rows = selectors.versions_of(team=_team(request)).filter(dataset=dataset).defer("statistics", "recipe")
+    dataset = selectors.dataset_for(team=team_of_call(request), dataset_id=dataset_id)
+    rows = selectors.versions_of(team=team_of_call(request)).filter(dataset=dataset).defer("statistics", "recipe")
     return api_page(request, rows, VersionOut.of, paging)
 
 
@@ -123,7 +125,7 @@ def version_list(request: HttpRequest, team_slug: str, dataset_id: UUID, paging:
 @team_operation(Action.DATASET_VIEW)
 def version_show(request: HttpRequest, team_slug: str, version_id: UUID) -> VersionWhole:
     """One version with its statistics."""
-    return VersionWhole.of(selectors.version_for(team=_team(request), version_id=version_id))
+    return VersionWhole.of(selectors.version_for(team=team_of_call(request), version_id=version_id))
 
 
 @router.get(VERSIONS + "/dependents", response=DependentsOut, operation_id="version_dependents")
@@ -137,9 +139,9 @@ def version_dependents(request: HttpRequest, team_slug: str, version_id: UUID) -
 @team_operation(Action.DATASET_CHANGE)
 def version_remove(request: HttpRequest, team_slug: str, version_id: UUID, confirm: bool = False) -> tuple[int, None]:
     """Delete it. Where something depends on it only with `confirm=true`."""
-    version = selectors.version_for(team=_team(request), version_id=version_id, own=True)
+    version = selectors.version_for(team=team_of_call(request), version_id=version_id, own=True)
     _confirmed([version], confirm)
-    version_delete(actor=_actor(request), version=version)
+    version_delete(actor=actor_of_call(request), version=version)
     return 204, None
 
 
@@ -177,7 +179,7 @@ def question_show(request: HttpRequest, team_slug: str, version_id: UUID, positi
 @idempotent
 def version_check(request: HttpRequest, team_slug: str, version_id: UUID, body: CheckIn) -> HttpResponse:
     """Look for questions that are much alike and count tokens; the version's statistics have it afterwards."""
-    version = selectors.version_for(team=_team(request), version_id=version_id, own=True, ready=True)
+    version = selectors.version_for(team=team_of_call(request), version_id=version_id, own=True, ready=True)
     spec = DatasetCheckSpec(
         questions=_ref(version.pk),
         against=tuple(_ref(each) for each in body.against),
@@ -185,7 +187,7 @@ def version_check(request: HttpRequest, team_slug: str, version_id: UUID, body: 
         model=Registered(kind="model", id=body.model) if body.model else None,
     )
     title = f"Check of {version}"[:200]
-    return job_accepted(job_submit(actor=_actor(request), team=_team(request), spec=spec, title=title))
+    return job_accepted(job_submit(actor=actor_of_call(request), team=team_of_call(request), spec=spec, title=title))
 
 
 @router.post(VERSIONS + "/curriculum/preview", response=PreviewOut, operation_id="curriculum_preview")
@@ -213,7 +215,9 @@ def curriculum_make(request: HttpRequest, team_slug: str, version_id: UUID, body
         drop_duplicates=body.drop_duplicates,
         name=" ".join(body.name.split()),
     )
-    return job_accepted(curriculum_submit(actor=_actor(request), team=_team(request), version=version, spec=spec))
+    return job_accepted(
+        curriculum_submit(actor=actor_of_call(request), team=team_of_call(request), version=version, spec=spec)
+    )
 
 
 # --- exports -------------------------------------------------------------------------------------------------------
@@ -228,7 +232,7 @@ def export_make(request: HttpRequest, team_slug: str, body: ExportIn) -> HttpRes
         spec = ExportSpec.model_validate(body.model_dump())
     except ValidationError as error:
         raise DatasetError("; ".join(str(each["msg"]) for each in error.errors())) from None
-    return job_accepted(export_submit(actor=_actor(request), team=_team(request), spec=spec))
+    return job_accepted(export_submit(actor=actor_of_call(request), team=team_of_call(request), spec=spec))
 
 
 @router.get(EXPORTS + "/{export_id}", response=ExportOut, operation_id="export_show")
@@ -253,7 +257,7 @@ def export_file(request: HttpRequest, team_slug: str, export_id: UUID) -> HttpRe
 
 def _export(request: HttpRequest, team_slug: str, export_id: UUID) -> Export:
     """An export whose content the caller may see."""
-    export = export_for(team=_team(request), export_id=export_id)
+    export = export_for(team=team_of_call(request), export_id=export_id)
     try:
         request.auth.reach(team_slug, export.action)  # type: ignore[attr-defined]
     except PermissionDenied:
@@ -267,18 +271,8 @@ def _confirmed(versions: list[DatasetVersion], confirm: bool) -> None:
 
 
 def _version(request: HttpRequest, version_id: UUID) -> DatasetVersion:
-    return selectors.version_for(team=_team(request), version_id=version_id, ready=True)
+    return selectors.version_for(team=team_of_call(request), version_id=version_id, ready=True)
 
 
 def _ref(key: Any) -> Registered:
     return Registered(kind="dataset", id=key)
-
-
-def _team(request: HttpRequest) -> Team:
-    team: Team = request.team  # type: ignore[attr-defined]
-    return team
-
-
-def _actor(request: HttpRequest) -> Actor:
-    actor: Actor = request.auth.actor  # type: ignore[attr-defined]
-    return actor

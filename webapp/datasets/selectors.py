@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Count, Min, QuerySet
 from django.http import Http404
 
 from meds3core.types.question import Question
 from webapp.accounts.models import Team
+from webapp.accounts.selectors import theirs
 from webapp.datasets.models import Dataset, DatasetVersion, QuestionRow, RejectedRow
 from webapp.datasets.search import SHORTEST, matching
 from webapp.datasets.statistics import statistics_of
@@ -21,11 +22,6 @@ MATCHES_COUNTED = 1_000
 """The same for a search in texts, which must look at each."""
 ROWS_LOOKED_THROUGH = 5_000
 """Questions that one page of a search goes through where no index helps: for parts shorter than three characters."""
-
-
-def theirs(team: Team) -> Q:
-    """What a team sees: its own, and the system team's."""
-    return Q(team=team) | Q(team__is_system=True)
 
 
 def datasets_of(*, team: Team) -> QuerySet[Dataset]:

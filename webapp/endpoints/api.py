@@ -1,7 +1,7 @@
 """API of remote engines. Whoever sees models sees them, without their keys; owners register and change them."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +9,7 @@ from django.urls import reverse
 from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
-from webapp.accounts.api_auth import team_operation
+from webapp.accounts.api_auth import actor_of_call, team_of_call, team_operation
 from webapp.accounts.rules import Action
 from webapp.common.api_answers import ApiPage, Paging, answer_made, api_page
 from webapp.common.idempotency import idempotent
@@ -81,7 +81,7 @@ class Serves(Schema):
 @idempotent
 def endpoint_create(request: HttpRequest, team_slug: str, body: EndpointIn) -> HttpResponse:
     """Register a remote engine."""
-    row = services.endpoint_create(actor=_actor(request), team=_team(request), **body.model_dump())
+    row = services.endpoint_create(actor=actor_of_call(request), team=team_of_call(request), **body.model_dump())
     place = reverse("api-1:endpoint_show", kwargs={"team_slug": team_slug, "endpoint_id": row.pk})
     return answer_made(EndpointOut.of(row), location=place)
 
@@ -90,7 +90,7 @@ def endpoint_create(request: HttpRequest, team_slug: str, body: EndpointIn) -> H
 @team_operation(Action.MODEL_VIEW)
 def endpoint_list(request: HttpRequest, team_slug: str, paging: Query[Paging]) -> ApiPage[EndpointOut]:
     """The team's remote engines."""
-    return api_page(request, selectors.endpoints_of(team=_team(request)), EndpointOut.of, paging)
+    return api_page(request, selectors.endpoints_of(team=team_of_call(request)), EndpointOut.of, paging)
 
 
 @router.get(
@@ -112,14 +112,14 @@ def endpoint_change(request: HttpRequest, team_slug: str, endpoint_id: UUID, bod
     row = _endpoint(request, endpoint_id)
     present = {name: getattr(row, name) for name in ("name", "url", "model", "api", "context_length")}
     wanted = present | body.model_dump(exclude_none=True)
-    return EndpointOut.of(services.endpoint_change(actor=_actor(request), endpoint=row, **wanted))
+    return EndpointOut.of(services.endpoint_change(actor=actor_of_call(request), endpoint=row, **wanted))
 
 
 @router.delete("/teams/{team_slug}/endpoints/{endpoint_id}", response={204: None}, operation_id="endpoint_delete")
 @team_operation(Action.ENDPOINT_MANAGE)
 def endpoint_delete(request: HttpRequest, team_slug: str, endpoint_id: UUID) -> Status[None]:
     """Remove it with its key."""
-    services.endpoint_delete(actor=_actor(request), endpoint=_endpoint(request, endpoint_id))
+    services.endpoint_delete(actor=actor_of_call(request), endpoint=_endpoint(request, endpoint_id))
     return Status(204, None)
 
 
@@ -131,12 +131,4 @@ def endpoint_ask(request: HttpRequest, team_slug: str, endpoint_id: UUID) -> Ser
 
 
 def _endpoint(request: HttpRequest, endpoint_id: UUID) -> Endpoint:
-    return selectors.endpoint_of(team=_team(request), endpoint_id=endpoint_id)
-
-
-def _team(request: HttpRequest) -> Any:
-    return request.team  # type: ignore[attr-defined]
-
-
-def _actor(request: HttpRequest) -> Any:
-    return request.auth.actor  # type: ignore[attr-defined]
+    return selectors.endpoint_of(team=team_of_call(request), endpoint_id=endpoint_id)

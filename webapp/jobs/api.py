@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -11,9 +10,8 @@ from django.urls import reverse
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from webapp.accounts.api_auth import team_operation
+from webapp.accounts.api_auth import actor_of_call, team_operation
 from webapp.accounts.rules import Action
-from webapp.accounts.services import Actor
 from webapp.common.api_answers import ApiPage, Paging, Reading, answer_made, api_page, next_page
 from webapp.common.idempotency import idempotent
 from webapp.jobs import selectors, services
@@ -50,7 +48,7 @@ def job_accepted(job: Job) -> HttpResponse:
 def job_submit(request: HttpRequest, team_slug: str, body: JobIn) -> HttpResponse:
     """Submit a job of any kind. It waits in its queue for a worker."""
     job = services.job_submit(
-        actor=_actor(request),
+        actor=actor_of_call(request),
         team=request.team,  # type: ignore[attr-defined]
         spec=body.spec,
         title=body.title,
@@ -175,18 +173,12 @@ def job_retry(request: HttpRequest, team_slug: str, job_id: UUID) -> JobOut:
 @idempotent
 def job_run_again(request: HttpRequest, team_slug: str, job_id: UUID) -> HttpResponse:
     """A new job with the same specification."""
-    return job_accepted(services.job_run_again(actor=_actor(request), job=_job(request, job_id)))
+    return job_accepted(services.job_run_again(actor=actor_of_call(request), job=_job(request, job_id)))
 
 
 def _steer(request: HttpRequest, job_id: UUID, service: Callable[..., Job]) -> JobOut:
-    return JobOut.of(service(actor=_actor(request), job=_job(request, job_id)))
+    return JobOut.of(service(actor=actor_of_call(request), job=_job(request, job_id)))
 
 
 def _job(request: HttpRequest, job_id: UUID) -> Job:
     return selectors.job_of(team=request.team, job_id=job_id)  # type: ignore[attr-defined]
-
-
-def _actor(request: HttpRequest) -> Actor:
-    caller: Any = request.auth  # type: ignore[attr-defined]
-    actor: Actor = caller.actor
-    return actor

@@ -1,12 +1,11 @@
 """API of the instance's operators: workers, queues, how many jobs a team may run. Ids, kinds and names, no content."""
 
-from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
 from ninja import Router
 
-from webapp.accounts.api_auth import operator_operation
+from webapp.accounts.api_auth import actor_of_call, operator_operation
 from webapp.accounts.rules import OperatorAction
 from webapp.jobs import selectors, services
 from webapp.jobs.api_schemas import Draining, QueueOut, TeamLimitIn, TeamLimitOut, WorkerOut
@@ -26,7 +25,7 @@ def worker_list(request: HttpRequest) -> list[WorkerOut]:
 def worker_drain(request: HttpRequest, worker_id: UUID, body: Draining) -> WorkerOut:
     """Let a worker finish: its job checkpoints and waits for another one. Or let it work again."""
     worker = selectors.worker_known(worker_id=worker_id)
-    services.worker_drain(actor=_actor(request), worker=worker, draining=body.draining)
+    services.worker_drain(actor=actor_of_call(request), worker=worker, draining=body.draining)
     return WorkerOut.of(selectors.worker_known(worker_id=worker_id))
 
 
@@ -49,10 +48,6 @@ def team_limit_list(request: HttpRequest) -> list[TeamLimitOut]:
 def team_limit_set(request: HttpRequest, slug: str, body: TeamLimitIn) -> TeamLimitOut:
     """How many of a team's jobs may run at once."""
     team = selectors.team_known(slug=slug)
-    services.team_limit_set(actor=_actor(request), team=team, limit=body.limit)
+    services.team_limit_set(actor=actor_of_call(request), team=team, limit=body.limit)
     (found,) = selectors.team_limits(slug=slug)
     return TeamLimitOut(**found)
-
-
-def _actor(request: HttpRequest) -> Any:
-    return request.auth.actor  # type: ignore[attr-defined]

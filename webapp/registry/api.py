@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Field, Query, Router, Schema
 
 from meds3core.config.jobs import ModelImportSpec
-from webapp.accounts.api_auth import team_operation
+from webapp.accounts.api_auth import actor_of_call, team_operation
 from webapp.accounts.rules import Action
 from webapp.common.api_answers import ApiPage, Paging, api_page
 from webapp.common.downloads import archive_download, file_download
@@ -165,7 +165,7 @@ def model_file(request: HttpRequest, team_slug: str, model_id: UUID, file_name: 
 def model_rename(request: HttpRequest, team_slug: str, model_id: UUID, body: NameIn) -> ModelWhole:
     """Another name for all versions of it."""
     model = _own(request, model_id)
-    services.model_rename(actor=_actor(request), model=model, name=body.name.strip())
+    services.model_rename(actor=actor_of_call(request), model=model, name=body.name.strip())
     return _whole(model)
 
 
@@ -173,7 +173,7 @@ def model_rename(request: HttpRequest, team_slug: str, model_id: UUID, body: Nam
 @team_operation(Action.MODEL_CHANGE)
 def model_delete(request: HttpRequest, team_slug: str, model_id: UUID) -> tuple[int, None]:
     """Remove it with its files; refused, with the reasons, while something depends on it."""
-    services.model_delete(actor=_actor(request), model=_own(request, model_id))
+    services.model_delete(actor=actor_of_call(request), model=_own(request, model_id))
     return 204, None
 
 
@@ -186,7 +186,7 @@ def model_delete(request: HttpRequest, team_slug: str, model_id: UUID) -> tuple[
 def model_alias_set(request: HttpRequest, team_slug: str, model_id: UUID, alias: str) -> ModelOut:
     """Let a word such as `production` mean this version of its name."""
     model = _own(request, model_id)
-    services.model_alias_set(actor=_actor(request), model=model, alias=alias)
+    services.model_alias_set(actor=actor_of_call(request), model=model, alias=alias)
     return ModelOut.of(model)
 
 
@@ -198,13 +198,9 @@ def model_alias_set(request: HttpRequest, team_slug: str, model_id: UUID, alias:
 @team_operation(Action.MODEL_CHANGE)
 def model_alias_end(request: HttpRequest, team_slug: str, model_id: UUID, alias: str) -> tuple[int, None]:
     """Take the word away from it."""
-    services.model_alias_end(actor=_actor(request), model=_own(request, model_id), alias=alias)
+    services.model_alias_end(actor=actor_of_call(request), model=_own(request, model_id), alias=alias)
     return 204, None
 
 
 def _own(request: HttpRequest, model_id: UUID) -> ModelVersion:
     return selectors.model_own(team=request.team, model_id=model_id)  # type: ignore[attr-defined]
-
-
-def _actor(request: HttpRequest) -> Any:
-    return request.auth.actor  # type: ignore[attr-defined]

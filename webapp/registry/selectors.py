@@ -9,24 +9,21 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.http import Http404
 
 from webapp.accounts.models import Team
+from webapp.accounts.selectors import theirs
 from webapp.common.files import Store, folder_of
 from webapp.evaluations.models import Evaluation, StrategyResult
 from webapp.jobs.models import Job, JobInput
 from webapp.registry.models import Endpoint, LabelSet, ModelAlias, ModelVersion
 
 
-def _theirs(team: Team) -> Q:
-    return Q(team=team) | Q(team__is_system=True)
-
-
 def model_usable(team: Team, model_id: UUID) -> bool:
     """Whether a job of the team may load this model: ready, and its own or the system team's."""
-    return ModelVersion.objects.filter(_theirs(team), pk=model_id, ready=True).exists()
+    return ModelVersion.objects.filter(theirs(team), pk=model_id, ready=True).exists()
 
 
 def label_set_usable(team: Team, label_set_id: UUID) -> bool:
     """Whether a job of the team may train on these labels."""
-    return LabelSet.objects.filter(_theirs(team), pk=label_set_id, ready=True).exists()
+    return LabelSet.objects.filter(theirs(team), pk=label_set_id, ready=True).exists()
 
 
 def endpoint_usable(team: Team, endpoint_id: UUID) -> bool:
@@ -36,7 +33,7 @@ def endpoint_usable(team: Team, endpoint_id: UUID) -> bool:
 
 def base_by_hash(*, team: Team, digest: str) -> ModelVersion | None:
     """The whole model that a card knows by this digest: the team's newest, or the system team's."""
-    rows = ModelVersion.objects.filter(_theirs(team), ready=True, is_adapter=False, facts__hash=digest)
+    rows = ModelVersion.objects.filter(theirs(team), ready=True, is_adapter=False, facts__hash=digest)
     return rows.order_by("-id").first()
 
 
@@ -50,7 +47,7 @@ def model_folder(*, model_id: UUID) -> Path:
 
 def models_of(*, team: Team, kind: str = "", name: str = "") -> QuerySet[ModelVersion]:
     """The models that a team sees: its own and those that come with the product."""
-    rows = ModelVersion.objects.filter(_theirs(team), ready=True)
+    rows = ModelVersion.objects.filter(theirs(team), ready=True)
     if kind:
         rows = rows.filter(kind=kind)
     if name:
@@ -61,7 +58,7 @@ def models_of(*, team: Team, kind: str = "", name: str = "") -> QuerySet[ModelVe
 
 def model_of(*, team: Team, model_id: UUID) -> ModelVersion:
     """One of them, whole. Raises `Http404`."""
-    found = ModelVersion.objects.filter(_theirs(team), pk=model_id, ready=True)
+    found = ModelVersion.objects.filter(theirs(team), pk=model_id, ready=True)
     model = found.select_related("team", "base", "job", "created_by").first()
     if model is None:
         raise Http404("There is no such model; it may have been deleted.")

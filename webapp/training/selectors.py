@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from webapp.accounts.models import Team
+from webapp.accounts.selectors import theirs
 from webapp.common.spec_forms import Options, option
-from webapp.datasets.selectors import theirs
 from webapp.jobs.models import Job
 from webapp.registry.models import LabelSet, ModelVersion
 

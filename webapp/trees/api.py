@@ -1,6 +1,5 @@
 """API of searches, trees, nodes and label sets."""
 
-from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -8,10 +7,8 @@ from ninja import Query, Router
 
 from meds3core.config.jobs import JobSpec, Registered, TreeScoringSpec
 from meds3core.data.labels import RECORDS
-from webapp.accounts.api_auth import team_operation
-from webapp.accounts.models import Team
+from webapp.accounts.api_auth import actor_of_call, team_of_call, team_operation
 from webapp.accounts.rules import Action
-from webapp.accounts.services import Actor
 from webapp.common.api_answers import ApiPage, Paging, Reading, api_page
 from webapp.common.downloads import file_download
 from webapp.common.files import Store, folder_of
@@ -52,7 +49,7 @@ LABELS = "/teams/{team_slug}/label-sets"
 @team_operation(Action.TREE_VIEW)
 def search_list(request: HttpRequest, team_slug: str, paging: Query[Paging]) -> ApiPage[JobOut]:
     """The team's searches, newest first, and other jobs that stored trees."""
-    team = _team(request)
+    team = team_of_call(request)
     rows = overviews.searches_open(team=team, rows=selectors.searches_of(team=team))
     return api_page(request, rows, JobOut.of, paging)
 
@@ -76,7 +73,7 @@ def search_show(request: HttpRequest, team_slug: str, search_id: UUID) -> Search
 @team_operation(Action.JOB_CONTROL)
 def search_remove(request: HttpRequest, team_slug: str, search_id: UUID) -> tuple[int, None]:
     """Delete a search that is over, with its trees. Refused while a job reads them."""
-    search_delete(actor=_actor(request), job=_search(request, search_id))
+    search_delete(actor=actor_of_call(request), job=_search(request, search_id))
     return 204, None
 
 
@@ -95,7 +92,7 @@ def search_trees(
         "solved__lte": wanted.most_solved,
         "largest_drop__gte": wanted.least_drop,
     }
-    rows = selectors.trees_of(team=_team(request), job_id=_search(request, search_id).pk)
+    rows = selectors.trees_of(team=team_of_call(request), job_id=_search(request, search_id).pk)
     rows = rows.filter(**{name: value for name, value in narrow.items() if value is not None})
     return api_page(request, rows, TreeOut.of, reading)
 
@@ -107,7 +104,7 @@ def search_nodes(
 ) -> ApiPage[NodeOut]:
     """Steps of the search's trees: those that lose value, that state wrong answers, that were made by a move."""
     job = _search(request, search_id)
-    rows = selectors.nodes_of(team=_team(request), job_id=job.pk, wanted=wanted.filter())
+    rows = selectors.nodes_of(team=team_of_call(request), job_id=job.pk, wanted=wanted.filter())
     return api_page(request, rows, NodeOut.of, reading)
 
 
@@ -118,7 +115,7 @@ def search_nodes_text(
 ) -> ApiPage[NodeOut]:
     """Steps of the search's trees whose text holds some words; send the same body to `next`."""
     job = _search(request, search_id)
-    rows = selectors.nodes_of(team=_team(request), job_id=job.pk, wanted=body.filter(body.text))
+    rows = selectors.nodes_of(team=team_of_call(request), job_id=job.pk, wanted=body.filter(body.text))
     return api_page(request, rows, NodeOut.of, reading)
 
 
@@ -139,14 +136,14 @@ def search_score(request: HttpRequest, team_slug: str, search_id: UUID, body: Sc
 @team_operation(Action.TREE_VIEW)
 def tree_show(request: HttpRequest, team_slug: str, tree_id: UUID) -> TreeOut:
     """One tree without its nodes."""
-    return TreeOut.of(selectors.tree_of(team=_team(request), tree_id=tree_id))
+    return TreeOut.of(selectors.tree_of(team=team_of_call(request), tree_id=tree_id))
 
 
 @router.get(TREES + "/content", operation_id="tree_content")
 @team_operation(Action.TREE_VIEW)
 def tree_content(request: HttpRequest, team_slug: str, tree_id: UUID) -> HttpResponse:
     """The whole tree in the form `meds3-tree/1`, with sample rollouts, as `meds3 search` writes it."""
-    found = selectors.tree_of(team=_team(request), tree_id=tree_id)
+    found = selectors.tree_of(team=team_of_call(request), tree_id=tree_id)
     return HttpResponse(arena_read(bytes(found.arena)), content_type="application/json; charset=utf-8")
 
 
@@ -156,8 +153,8 @@ def tree_nodes(
     request: HttpRequest, team_slug: str, tree_id: UUID, reading: Query[Reading], wanted: Query[NodeWanted]
 ) -> ApiPage[NodeOut]:
     """The tree's steps by index."""
-    found = selectors.tree_of(team=_team(request), tree_id=tree_id)
-    rows = selectors.nodes_of(team=_team(request), tree_id=found.pk, wanted=wanted.filter())
+    found = selectors.tree_of(team=team_of_call(request), tree_id=tree_id)
+    rows = selectors.nodes_of(team=team_of_call(request), tree_id=found.pk, wanted=wanted.filter())
     return api_page(request, rows, NodeOut.of, reading)
 
 
@@ -165,7 +162,7 @@ def tree_nodes(
 @team_operation(Action.TREE_VIEW)
 def tree_scores(request: HttpRequest, team_slug: str, tree_id: UUID) -> list[ScoresOut]:
     """Scores of the tree's nodes by every reward model that was asked."""
-    found = selectors.tree_of(team=_team(request), tree_id=tree_id)
+    found = selectors.tree_of(team=team_of_call(request), tree_id=tree_id)
     return [ScoresOut.of(each) for each in selectors.scores_of(tree=found)]
 
 
@@ -176,7 +173,7 @@ def tree_scores(request: HttpRequest, team_slug: str, tree_id: UUID) -> list[Sco
 @team_operation(Action.TREE_VIEW)
 def label_set_list(request: HttpRequest, team_slug: str, paging: Query[Paging]) -> ApiPage[LabelSetOut]:
     """The team's label sets, newest first."""
-    return api_page(request, labels.label_sets_of(team=_team(request)), LabelSetOut.of, paging)
+    return api_page(request, labels.label_sets_of(team=team_of_call(request)), LabelSetOut.of, paging)
 
 
 @router.post(LABELS, response={202: JobOut}, operation_id="label_set_build")
@@ -191,14 +188,14 @@ def label_set_build(request: HttpRequest, team_slug: str, body: LabelsIn) -> Htt
 @team_operation(Action.TREE_VIEW)
 def label_set_show(request: HttpRequest, team_slug: str, label_set_id: UUID) -> LabelSetOut:
     """One label set."""
-    return LabelSetOut.of(labels.label_set_of(team=_team(request), label_set_id=label_set_id))
+    return LabelSetOut.of(labels.label_set_of(team=team_of_call(request), label_set_id=label_set_id))
 
 
 @router.get(LABELS + "/{label_set_id}/records", operation_id="label_set_records")
 @team_operation(Action.TREE_VIEW)
 def label_set_records(request: HttpRequest, team_slug: str, label_set_id: UUID) -> HttpResponseBase:
     """The examples as JSONL, as `meds3 labels build` writes them."""
-    found = labels.label_set_of(team=_team(request), label_set_id=label_set_id)
+    found = labels.label_set_of(team=team_of_call(request), label_set_id=label_set_id)
     path = folder_of(Store.LABELS, found.pk) / RECORDS
     return file_download(request, path, name=f"labels-{found.pk}.jsonl", content_type="application/x-ndjson")
 
@@ -207,26 +204,17 @@ def label_set_records(request: HttpRequest, team_slug: str, label_set_id: UUID) 
 @team_operation(Action.JOB_CONTROL)
 def label_set_remove(request: HttpRequest, team_slug: str, label_set_id: UUID) -> tuple[int, None]:
     """Delete a label set. Refused while a job reads it."""
-    found = labels.label_set_of(team=_team(request), label_set_id=label_set_id)
-    labels.label_set_delete(actor=_actor(request), label_set=found)
+    found = labels.label_set_of(team=team_of_call(request), label_set_id=label_set_id)
+    labels.label_set_delete(actor=actor_of_call(request), label_set=found)
     return 204, None
 
 
 def _submitted(request: HttpRequest, spec: JobSpec, title: str, *, priority: int = 0) -> HttpResponse:
-    job = job_submit(actor=_actor(request), team=_team(request), spec=spec, title=title, priority=priority)
+    job = job_submit(
+        actor=actor_of_call(request), team=team_of_call(request), spec=spec, title=title, priority=priority
+    )
     return job_accepted(job)
 
 
 def _search(request: HttpRequest, search_id: UUID) -> Job:
-    return selectors.search_of(team=_team(request), job_id=search_id)
-
-
-def _team(request: HttpRequest) -> Team:
-    team: Team = request.team  # type: ignore[attr-defined]
-    return team
-
-
-def _actor(request: HttpRequest) -> Actor:
-    caller: Any = request.auth  # type: ignore[attr-defined]
-    actor: Actor = caller.actor
-    return actor
+    return selectors.search_of(team=team_of_call(request), job_id=search_id)

@@ -10,9 +10,10 @@ from django.db.models import Q, QuerySet
 from django.http import Http404
 
 from webapp.accounts.models import Team
+from webapp.accounts.selectors import theirs
 from webapp.common.spec_forms import Options, option
 from webapp.datasets.models import DatasetVersion
-from webapp.datasets.selectors import theirs, versions_to_choose
+from webapp.datasets.selectors import versions_to_choose
 from webapp.jobs.models import Job, JobInput, State
 from webapp.registry.models import Endpoint, ModelKind, ModelVersion
 from webapp.trees.models import Tree

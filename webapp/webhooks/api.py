@@ -9,7 +9,7 @@ from django.urls import reverse
 from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
-from webapp.accounts.api_auth import team_operation
+from webapp.accounts.api_auth import actor_of_call, team_of_call, team_operation
 from webapp.accounts.rules import Action
 from webapp.common.api_answers import ApiPage, Paging, answer_made, api_page
 from webapp.common.idempotency import idempotent
@@ -109,8 +109,8 @@ class DeliveryOut(Schema):
 def webhook_create(request: HttpRequest, team_slug: str, body: WebhookIn) -> HttpResponse:
     """Tell another program of events. The answer shows the secret, this once."""
     hook, secret = services.webhook_create(
-        actor=_actor(request),
-        team=_team(request),
+        actor=actor_of_call(request),
+        team=team_of_call(request),
         name=body.name,
         url=body.url,
         events=body.events,
@@ -123,7 +123,7 @@ def webhook_create(request: HttpRequest, team_slug: str, body: WebhookIn) -> Htt
 @team_operation(Action.WEBHOOK_MANAGE)
 def webhook_list(request: HttpRequest, team_slug: str, paging: Query[Paging]) -> ApiPage[WebhookOut]:
     """The team's webhooks."""
-    return api_page(request, selectors.webhooks_of(team=_team(request)), WebhookOut.of, paging)
+    return api_page(request, selectors.webhooks_of(team=team_of_call(request)), WebhookOut.of, paging)
 
 
 @router.get(
@@ -145,14 +145,14 @@ def webhook_change(request: HttpRequest, team_slug: str, webhook_id: UUID, body:
     hook = _hook(request, webhook_id)
     wanted = {"name": hook.name, "url": hook.url, "events": [Event(each) for each in hook.events]}
     wanted |= {"active": hook.active, **body.model_dump(exclude_none=True)}
-    return WebhookOut.of(services.webhook_change(actor=_actor(request), webhook=hook, **wanted))
+    return WebhookOut.of(services.webhook_change(actor=actor_of_call(request), webhook=hook, **wanted))
 
 
 @router.delete("/teams/{team_slug}/webhooks/{webhook_id}", response={204: None}, operation_id="webhook_delete")
 @team_operation(Action.WEBHOOK_MANAGE)
 def webhook_delete(request: HttpRequest, team_slug: str, webhook_id: UUID) -> Status[None]:
     """Remove it with its log."""
-    services.webhook_delete(actor=_actor(request), webhook=_hook(request, webhook_id))
+    services.webhook_delete(actor=actor_of_call(request), webhook=_hook(request, webhook_id))
     return Status(204, None)
 
 
@@ -161,14 +161,14 @@ def webhook_delete(request: HttpRequest, team_slug: str, webhook_id: UUID) -> St
 def webhook_secret_renew(request: HttpRequest, team_slug: str, webhook_id: UUID) -> SecretOut:
     """A new secret in the place of the old one."""
     hook = _hook(request, webhook_id)
-    return SecretOut(secret=services.webhook_secret_renew(actor=_actor(request), webhook=hook))
+    return SecretOut(secret=services.webhook_secret_renew(actor=actor_of_call(request), webhook=hook))
 
 
 @router.post("/teams/{team_slug}/webhooks/{webhook_id}/trial", response=DeliveryOut, operation_id="webhook_try")
 @team_operation(Action.WEBHOOK_MANAGE)
 def webhook_try(request: HttpRequest, team_slug: str, webhook_id: UUID) -> DeliveryOut:
     """Send a trial. Whether it arrived stands in the log of deliveries."""
-    return DeliveryOut.of(services.webhook_try(actor=_actor(request), webhook=_hook(request, webhook_id)))
+    return DeliveryOut.of(services.webhook_try(actor=actor_of_call(request), webhook=_hook(request, webhook_id)))
 
 
 @router.get(
@@ -193,17 +193,9 @@ def webhook_deliveries(
 @team_operation(Action.WEBHOOK_MANAGE)
 def delivery_again(request: HttpRequest, team_slug: str, delivery_id: UUID) -> DeliveryOut:
     """Send the same once more, with an id of its own."""
-    delivery = selectors.delivery_of(team=_team(request), delivery_id=delivery_id)
-    return DeliveryOut.of(services.delivery_again(actor=_actor(request), delivery=delivery))
+    delivery = selectors.delivery_of(team=team_of_call(request), delivery_id=delivery_id)
+    return DeliveryOut.of(services.delivery_again(actor=actor_of_call(request), delivery=delivery))
 
 
 def _hook(request: HttpRequest, webhook_id: UUID) -> Webhook:
-    return selectors.webhook_of(team=_team(request), webhook_id=webhook_id)
-
-
-def _team(request: HttpRequest) -> Any:
-    return request.team  # type: ignore[attr-defined]
-
-
-def _actor(request: HttpRequest) -> Any:
-    return request.auth.actor  # type: ignore[attr-defined]
+    return selectors.webhook_of(team=team_of_call(request), webhook_id=webhook_id)

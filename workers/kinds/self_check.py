@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from meds3core.config.jobs import SelfCheckSpec
 from meds3core.config.search import PRESETS, SearchConfig
 from meds3core.data.trees import tree_line
 from meds3core.engines.loading import load_engine
-from meds3core.errors import AppError, Cancelled
-from meds3core.progress import CancelToken, ProgressEvent
+from meds3core.errors import AppError
+from meds3core.evolution.stages.waiting import until_cancelled
+from meds3core.progress import ProgressEvent
 from meds3core.sandbox.bundled import policy_folder
 from meds3core.sandbox.questions import generate
 from meds3core.search.base import SearchTools
@@ -30,8 +30,6 @@ from meds3core.verify.judge import verifier_for
 from webapp.jobs import reports
 from workers.context import JobContext
 from workers.devices import device_wait
-
-LOOK_SECONDS = 0.1
 
 
 def run(context: JobContext) -> Mapping[str, Any]:
@@ -46,7 +44,7 @@ def run(context: JobContext) -> Mapping[str, Any]:
     context.reporter.emit(ProgressEvent(kind="search-started", done=len(lines), total=len(questions)))
     if missing:
         device_wait(context)
-        asyncio.run(_until_cancelled(_search(context, spec, missing, lines), context.cancel))
+        asyncio.run(until_cancelled(_search(context, spec, missing, lines), context.cancel))
     digest = hashlib.blake2b(digest_size=16)
     for question in questions:
         digest.update(lines[question.id].encode() + b"\n")
@@ -76,19 +74,6 @@ def _search_config(spec: SelfCheckSpec) -> SearchConfig:
     return PRESETS["quick"].model_copy(
         update={"max_nodes": spec.max_nodes, "rollouts": spec.rollouts, "min_rollouts": spec.rollouts}
     )
-
-
-async def _until_cancelled(work: Any, cancel: CancelToken) -> None:
-    """Do the work; when the token is set, stop it and raise `Cancelled`."""
-    task = asyncio.create_task(work)
-    while not task.done():
-        if cancel.cancelled:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-            raise Cancelled("told to stop")
-        await asyncio.wait([task], timeout=LOOK_SECONDS)
-    await task
 
 
 def _keep(context: JobContext, name: str, line: str, done: int) -> None:
