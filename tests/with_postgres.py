@@ -2,7 +2,8 @@
 
 A cluster of its own in a temporary folder, on a socket only, without fsync; `MEDS3_DATABASE` names it to the command.
 It is stopped and its folder removed when the command ends, and when this process is told to end (SIGINT, SIGTERM,
-SIGHUP). Exits with the command's code, or with 77 where there is no PostgreSQL.
+SIGHUP). The server is restarted when this process, which `MEDS3_TEST_POSTGRES_KEEPER` names, gets SIGUSR1. Exits with
+the command's code, or with 77 where there is no PostgreSQL.
 """
 
 import os
@@ -12,12 +13,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 MISSING = 77
 """What automake and others take for "skipped"."""
+KEEPER = "MEDS3_TEST_POSTGRES_KEEPER"
+"""Holds the id of the process that restarts the server on SIGUSR1."""
 SERVER_USER = "postgres"  # the server refuses to run as root
 
 
@@ -37,9 +41,19 @@ def binaries() -> Path:
     )
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A server that runs."""
+
+    url: str
+    """For `MEDS3_DATABASE`."""
+    restart: Callable[[], None]
+    """Stop it, ending all connections, and start it."""
+
+
 @contextmanager
-def cluster() -> Iterator[str]:
-    """A running cluster; gives its URL for `MEDS3_DATABASE`. Raises `NoPostgres`."""
+def cluster() -> Iterator[Cluster]:
+    """A running cluster. Raises `NoPostgres`."""
     programs = binaries()
     home = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a socket's path may have 107 bytes
     data, log = home / "data", home / "log"
@@ -72,7 +86,10 @@ def cluster() -> Iterator[str]:
         options = f"-k {home} -c listen_addresses= -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
         options += " -c max_connections=200"
         run("pg_ctl", "-D", str(data), "-w", "-o", options, "start")
-        yield f"postgres://meds3@/{home}/postgres"
+        yield Cluster(
+            url=f"postgres://meds3@/{home}/postgres",
+            restart=lambda: run("pg_ctl", "-D", str(data), "-w", "-m", "fast", "-o", options, "restart"),
+        )
     finally:
         if (data / "postmaster.pid").exists():
             run("pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop")
@@ -92,8 +109,10 @@ def main(arguments: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, end)
     try:
-        with cluster() as url:
-            child = subprocess.Popen(command, env=os.environ | {"MEDS3_DATABASE": url, "MEDS3_DATABASE_POOL": "32"})
+        with cluster() as server:
+            signal.signal(signal.SIGUSR1, lambda *_: server.restart())
+            named = {"MEDS3_DATABASE": server.url, "MEDS3_DATABASE_POOL": "32", KEEPER: str(os.getpid())}
+            child = subprocess.Popen(command, env=os.environ | named)
             try:
                 return child.wait()
             finally:

@@ -6,7 +6,6 @@ process (`Studio.call`). Both are started once for a whole run.
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
 from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ class Studio:
         self._errors = (home / "log").open("wb")
         self._manager = self._start([sys.executable, "-m", "tests.browser.management"], pipes=True)
         self.call(_prepare)
-        self._port = _free_port()
+        self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         self.start_server()
 
@@ -143,9 +143,3 @@ def _end(process: subprocess.Popen[bytes], seconds: float) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -13,6 +13,7 @@ import psutil
 from django.conf import settings
 from django.db import connection
 
+from tests.ports import free_port
 from tests.redis_server import RedisServer, redis_server
 from webapp.jobs.models import Job, State, Worker
 from webapp.jobs.reports import job_folder
@@ -49,9 +50,12 @@ class Stack:
         self.redis = redis
         self.logs = logs
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._workers: dict[str, tuple[str, dict[str, str]]] = {}
+        self._port = free_port()
 
     def start_worker(self, name: str, queue: str = "cpu", **environment: str) -> None:
         """A Celery worker of a queue."""
+        self._workers[name] = (queue, environment)
         command = f"-m celery -A workers.app worker -Q {queue} --concurrency 1 --without-gossip --without-mingle"
         self._start(
             name,
@@ -60,9 +64,23 @@ class Stack:
             **environment,
         )
 
-    def start_web(self, port: int, **environment: str) -> None:
-        """The web process, by the very command of the embedded stack."""
-        self._start("web", list(web_command("127.0.0.1", port)[1:]), **environment)
+    def start_again(self, name: str) -> None:
+        """A worker that ended, as it was."""
+        queue, environment = self._workers[name]
+        self.start_worker(name, queue, **environment)
+
+    def start_web(self, **environment: str) -> str:
+        """The web process, by the very command of the embedded stack; its address."""
+        self._start("web", list(web_command("127.0.0.1", self._port)[1:]), **environment)
+        return f"http://127.0.0.1:{self._port}"
+
+    def restart_web(self) -> str:
+        """SIGKILL to the web process if it runs; its address."""
+        if "web" in self.processes:
+            process = self.processes.pop("web")
+            process.kill()
+            process.wait()
+        return self.start_web()
 
     def start_sweep(self) -> None:
         """The sweep."""

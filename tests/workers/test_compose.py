@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.ports import free_port
 from tests.redis_server import redis_binary
 from tests.with_postgres import NoPostgres, cluster
 from tests.workers.embedded import ROOT, environment
@@ -115,10 +115,10 @@ def test_backups_are_made_by_a_client_that_the_database_takes():
 def test_every_service_runs_by_its_own_command(tmp_path):
     with ExitStack() as stack:
         try:
-            database = stack.enter_context(cluster())
+            database = stack.enter_context(cluster()).url
         except NoPostgres as missing:
             pytest.skip(str(missing))
-        port, redis_port = str(_free_port()), str(_free_port())
+        port, redis_port = str(free_port()), str(free_port())
         services = compose(**VARIABLES, MEDS3_PORT=port)["services"]
         home = tmp_path / "data"
         redis = [redis_binary(), *services["redis"]["command"][1:], "--port", redis_port, "--bind", "127.0.0.1"]
@@ -179,12 +179,6 @@ def test_every_service_runs_by_its_own_command(tmp_path):
             assert process.wait(timeout=PATIENCE) in (0, -signal.SIGTERM), said(name)
         lines = [line for line in (tmp_path / "web.log").read_text().splitlines() if line.startswith("{")]
         assert {"GET /readyz"} <= {json.loads(line).get("request") for line in lines}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -6,15 +6,14 @@ the full proof: `MEDS3_KILLS=50 MEDS3_JOBS_TEMPO=0.1`.
 
 import os
 import random
-import signal
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 from django.conf import settings
 
+from tests.workers.accidents import accidents_of, child_of
 from tests.workers.people import operator
 from tests.workers.stack import job_processes, running_stack, state_of, wait_for
 from webapp.accounts.services import system_team
@@ -37,15 +36,6 @@ def submit(questions, **others):
     job = services.job_submit(actor=operator(), team=system_team(), spec=spec)
     Job.objects.filter(pk=job.pk).update(max_failures=10_000)
     return job
-
-
-def child_of(worker):
-    """The main process of the worker's job."""
-    for pid in job_processes(worker):
-        with suppress(ProcessLookupError):
-            if os.getsid(pid) == pid:
-                return pid
-    return None
 
 
 def recorded(job):
@@ -83,58 +73,26 @@ def test_whatever_is_killed_the_result_is_the_undisturbed_one(stack):
 
     job = submit(questions)
     chance = random.Random(int(os.environ.get("MEDS3_KILL_SEED", "1")))
-    accidents = [kill_child, kill_worker, drain, stop_redis, flush_redis]
-    chosen = [accidents[number % len(accidents)] for number in range(KILLS)]
-    chance.shuffle(chosen)
     happened = []
-    for accident in chosen:
+    for accident in accidents_of(KILLS, chance):
         before = recorded(job)
         wait_for(lambda before=before: recorded(job) > before or ended(job), "a tree")
         if ended(job):
             break
         time.sleep(chance.uniform(0.0, 0.5))
-        accident(stack)
+        accident(stack, "cpu-a")
         happened.append(accident.__name__)
     assert happened
-    if "cpu-a" not in stack.processes:
-        stack.start_worker("cpu-a")
     wait_for(lambda: ended(job), f"the end after {happened}")
     found = Job.objects.get(pk=job.pk)
     assert found.state == State.SUCCEEDED, stack.log("cpu-a")
     assert found.result == wanted.result
-    counted = happened.count("kill_child") + happened.count("kill_worker")
+    counted = sum(happened.count(name) for name in ("kill_child", "kill_worker", "kill_both"))
     assert found.failures <= counted, "only lost leases and crashes count"
     seqs = [event.seq for event in selectors.events_after(job=job, seq=0, size=100_000)]
     assert seqs == list(range(1, found.next_seq))
     stack.end("cpu-a")
     assert not job_processes("cpu-a")
-
-
-def kill_child(stack):
-    pid = child_of("cpu-a")
-    if pid:
-        os.kill(pid, signal.SIGKILL)
-
-
-def kill_worker(stack):
-    stack.kill_worker("cpu-a")
-    stack.start_worker("cpu-a")
-
-
-def drain(stack):
-    stack.end("cpu-a")
-    assert not job_processes("cpu-a")
-    stack.start_worker("cpu-a")
-
-
-def stop_redis(stack):
-    stack.redis.stop()
-    time.sleep(1)
-    stack.redis.start()
-
-
-def flush_redis(stack):
-    stack.redis.client().flushall()
 
 
 def test_a_supervisor_that_was_stopped_finds_its_lease_gone_and_ends_its_process(stack):

@@ -3,7 +3,6 @@ in questions, files, searches, addresses and crashing jobs of the real stack, an
 """
 
 import json
-import socket
 import zlib
 from pathlib import Path
 
@@ -72,14 +71,10 @@ def world(transactional_db):
 @pytest.fixture
 def studio(tmp_path, world):
     """Web, two workers, the sweep and Redis, all of them as talkative as they can be."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     with running_stack(tmp_path) as stack:
-        stack.start_web(port, **LOUD)
+        url = stack.start_web(**LOUD)
         stack.start_worker("cpu-m", **LOUD)
         stack.start_worker("gpu-m", queue="gpu", **LOUD)
-        url = f"http://127.0.0.1:{port}"
         wait_for(lambda: _answers(url), "the pages")
         stack.url, stack.program = url, Program(url, token(world.by_role[Role.OWNER], world.team, Role.OWNER))
         yield stack

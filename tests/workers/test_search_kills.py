@@ -6,16 +6,15 @@ The full proof: `MEDS3_KILLS=50 MEDS3_JOBS_TEMPO=0.1`.
 
 import os
 import random
-import signal
 import time
 import zlib
-from contextlib import suppress
 
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
 from tests.trees import some_questions, submitted_search
+from tests.workers.accidents import accidents_of, cut_connections
 from tests.workers.people import operator, team
 from tests.workers.stack import job_processes, running_stack, state_of, wait_for
 from webapp.jobs import selectors, services
@@ -67,13 +66,8 @@ def test_whatever_is_killed_a_shared_search_ends_as_an_undisturbed_one(stack):
     stack.start_worker("gpu-b", queue="gpu")
     job = submit(version, shards=2)
     chance = random.Random(int(os.environ.get("MEDS3_KILL_SEED", "1")))
-    accidents = [kill_child, kill_worker, drain, stop_redis, kill_both, flush_redis]
-    if connection.vendor == "postgresql":
-        accidents.insert(1, cut_connections)
-    chosen = [accidents[number % len(accidents)] for number in range(KILLS)]
-    chance.shuffle(chosen)
     happened = []
-    for accident in chosen:
+    for accident in accidents_of(KILLS, chance):
         before = stored(job)
         wait_for(lambda before=before: stored(job) > before or ended(job), "a tree")
         if ended(job):
@@ -136,52 +130,3 @@ def test_connections_that_the_database_cuts_cost_nothing(stack):
     found = Job.objects.get(pk=job.pk)
     assert (found.state, found.result["trees"]) == (State.SUCCEEDED, 30), stack.log("gpu-a")
     stack.end("gpu-a")
-
-
-def cut_connections(*_):
-    """What a restart of the database does to those who are connected."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-
-
-def child_of(worker):
-    for pid in job_processes(worker):
-        with suppress(ProcessLookupError):
-            if os.getsid(pid) == pid:
-                return pid
-    return None
-
-
-def kill_child(_, name):
-    pid = child_of(name)
-    if pid:
-        os.kill(pid, signal.SIGKILL)
-
-
-def kill_worker(stack, name):
-    stack.kill_worker(name)
-    stack.start_worker(name, queue="gpu")
-
-
-def kill_both(stack, name):
-    kill_child(stack, name)
-    kill_worker(stack, name)
-
-
-def drain(stack, name):
-    stack.end(name)
-    assert not job_processes(name)
-    stack.start_worker(name, queue="gpu")
-
-
-def stop_redis(stack, _):
-    stack.redis.stop()
-    time.sleep(1)
-    stack.redis.start()
-
-
-def flush_redis(stack, _):
-    stack.redis.client().flushall()

@@ -12,12 +12,13 @@ import pytest
 
 from meds3core.config.labels import SftLabelConfig
 from tests.core.training.tiny import make_examples
+from tests.workers.accidents import EVERY, accidents_of
 from tests.workers.learning import QUICK, labels, over, submit, succeeded, weights
 from tests.workers.people import operator, team
 from tests.workers.stack import job_processes, running_stack, state_of, wait_for
-from tests.workers.test_search_kills import drain, flush_redis, kill_both, kill_child, kill_worker, stop_redis
 from webapp.jobs import selectors, services
 from webapp.jobs.models import Checkpoint, DeviceLease, Job, State
+from webapp.jobs.transitions import ENDED
 from webapp.registry.bundled import bundled_ensure
 from webapp.registry.models import ModelVersion
 
@@ -58,14 +59,15 @@ def saved(job):
     return Checkpoint.objects.filter(job=job).values_list("pk", flat=True).last()
 
 
-def pause_and_resume(_, job):
+def pause_and_resume(_, name):
     """As a person does."""
-    if over(job):
+    job = Job.objects.exclude(state__in=ENDED).first()
+    if job is None:
         return
     services.job_pause(actor=operator(), job=Job.objects.get(pk=job.pk))
     wait_for(lambda: state_of(job) == State.PAUSED or over(job), "the pause")
     if state_of(job) == State.PAUSED:
-        assert not job_processes(WORKER)
+        assert not job_processes(name)
         services.job_resume(actor=operator(), job=Job.objects.get(pk=job.pk))
 
 
@@ -86,19 +88,15 @@ def test_whatever_is_killed_a_training_ends_as_an_undisturbed_one(stack, ward, p
 
     job = patient(submit(ward, **spec))
     chance = random.Random(int(os.environ.get("MEDS3_KILL_SEED", "1")))
-    accidents = [kill_child, "pause", kill_worker, drain, stop_redis, kill_both, flush_redis]
     happened = []
-    for accident in [accidents[number % len(accidents)] for number in range(KILLS)]:
+    for accident in accidents_of(KILLS, chance, (EVERY[0], pause_and_resume, *EVERY[1:])):
         before = saved(job)
         wait_for(lambda before=before: saved(job) != before or over(job), "a checkpoint")
         if over(job):
             break
         time.sleep(chance.uniform(0.0, 0.3))
-        if accident == "pause":
-            pause_and_resume(stack, job)
-        else:
-            accident(stack, WORKER)
-        happened.append(str(accident))
+        accident(stack, WORKER)
+        happened.append(accident.__name__)
     assert happened
     found = succeeded(job)
     counted_once(job)

@@ -101,8 +101,9 @@ def one_time_link_spend(*, secret: str, purpose: OneTimeLink.Purpose, address: s
     """Whose link it is. Raises `AccountError` when it is unknown, spent or too old."""
     now = timezone.now()
     hashed = secret_hash(secret)
+    # Not across a join: of two who spend it at once PostgreSQL looks again at the row's own columns only.
     spent = OneTimeLink.objects.filter(
-        secret_hash=hashed, purpose=purpose, spent=None, expires__gt=now, user__is_active=True
+        secret_hash=hashed, purpose=purpose, spent=None, expires__gt=now, user__in=User.objects.filter(is_active=True)
     ).update(spent=now)
     if not spent:
         raise AccountError(SPENT_LINK)

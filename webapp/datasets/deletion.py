@@ -131,9 +131,9 @@ def _unfinished_discard() -> None:
     """Versions that nobody will finish."""
     old = DatasetVersion.objects.filter(ready=False, deleted=None, created__lt=Now() - UNFINISHED_KEPT)
     old.filter(job=None).update(deleted=Now())
-    old.filter(job__state__in=[State.FAILED, State.CANCELLED], job__ended__lt=Now() - UNFINISHED_KEPT).update(
-        deleted=Now()
-    )
+    # Not across a join: PostgreSQL looks again at the row's own columns only, when somebody else wrote it meanwhile.
+    ended = Job.objects.filter(state__in=[State.FAILED, State.CANCELLED], ended__lt=Now() - UNFINISHED_KEPT)
+    old.filter(job__in=ended).update(deleted=Now())
 
 
 def _refuse_at_work(versions: list[DatasetVersion]) -> None:

@@ -59,7 +59,9 @@ def imports_sweep() -> int:
     lost = DatasetVersion.objects.filter(ready=False, deleted=None, job__kind="import", job__state=State.CANCELLED)
     count = 0
     for version in lost.select_related("dataset")[:50]:
-        still = DatasetVersion.objects.filter(pk=version.pk, ready=False, job__state=State.CANCELLED)
+        # Not across a join: PostgreSQL looks again at the row's own columns only, when somebody else wrote it meanwhile.
+        cancelled = Job.objects.filter(state=State.CANCELLED)
+        still = DatasetVersion.objects.filter(pk=version.pk, ready=False, job__in=cancelled)
         if still.update(deleted=Now(), job=None):
             _forget_dataset(version)
             count += 1
