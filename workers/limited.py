@@ -5,6 +5,7 @@ The process belongs to the job's: it dies with it, and carries the job's marks, 
 """
 
 import ctypes
+import fcntl
 import os
 import resource
 import signal
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,8 @@ _PASSED = (
     WORKER_VARIABLE,
 )
 ROOT = Path(__file__).parents[1]
+_AHEAD_BYTES = 1 << 20
+"""What the process may say before it is heard: it works on while its reader stores a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,9 @@ def limited_process(module: str, *, given: str, limits: Limits) -> Iterator["sub
             env=_environment("/nonexistent"),
             preexec_fn=_confiner(limits),
         )
+    if child.stdout is not None:
+        with suppress(OSError):  # more than the system allows: the usual 64 KiB will do
+            fcntl.fcntl(child.stdout, fcntl.F_SETPIPE_SZ, _AHEAD_BYTES)
     try:
         yield child
     finally:

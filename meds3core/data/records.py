@@ -134,8 +134,11 @@ def _published(record: Mapping[str, object], row: int, stem: str) -> Question:
     if gold_turn is not None:
         answers.append(("conversations (gpt)", answer_of_turn(gold_turn)))
     given = record.get("options")
-    options = _options(given, "options") if given else options_in(text)
-    text = _with_options(text, options)
+    if given:
+        options = _options(given, "options")
+        text = _with_options(text, options)
+    else:
+        options = options_in(text)
     evaluation = record.get("eval")
     details = evaluation if isinstance(evaluation, dict) else {}
     return _assemble(

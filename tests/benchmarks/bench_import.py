@@ -7,6 +7,7 @@ stored in fenced batches and counted; uploading and the worker's start are left 
 """
 
 import argparse
+import gc
 import io
 import json
 import os
@@ -92,6 +93,8 @@ def _measured(rows: int) -> dict[str, Any]:
         return made
 
     import_file.version_finish = finished
+    gc.collect()
+    gc.freeze()  # as workers.run does
     begun, used = time.perf_counter(), os.times()
     result = runner_for("import")(context_of(job, claim))
     seconds, after = time.perf_counter() - begun, os.times()

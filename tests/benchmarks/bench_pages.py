@@ -215,8 +215,9 @@ def _questions(version: Any, size: int) -> None:
         cursor.execute(
             """
             INSERT INTO datasets_questionrow
-                (version_id, position, question_id, content_hash, text, source, domain, answer_kind, difficulty, record)
-            SELECT %(version)s, i, 'q' || i, md5(text), text, source, domain, 'number', difficulty,
+                (version_id, position, question_id, content_hash, folded, source, domain, answer_kind, difficulty,
+                 record)
+            SELECT %(version)s, i, 'q' || i, md5(text), lower(text), source, domain, 'number', difficulty,
                 jsonb_build_object('id', 'q' || i, 'text', text, 'source', source, 'domain', domain,
                     'difficulty', difficulty, 'has_context', NULL,
                     'answer_format', jsonb_build_object('kind', 'number', 'unit', 'mg', 'relative_tolerance', 0.0,

@@ -59,7 +59,7 @@ def imports_sweep() -> int:
     lost = DatasetVersion.objects.filter(ready=False, deleted=None, job__kind="import", job__state=State.CANCELLED)
     count = 0
     for version in lost.select_related("dataset")[:50]:
-        # Not across a join: PostgreSQL looks again at the row's own columns only, when somebody else wrote it meanwhile.
+        # Not across a join: when somebody else wrote it meanwhile, PostgreSQL looks again at its own columns only.
         cancelled = Job.objects.filter(state=State.CANCELLED)
         still = DatasetVersion.objects.filter(pk=version.pk, ready=False, job__in=cancelled)
         if still.update(deleted=Now(), job=None):

@@ -59,7 +59,7 @@ class QuestionRow(models.Model):
     position = models.PositiveIntegerField(help_text="From 0, in the order of the file.")
     question_id = models.CharField(max_length=512)
     content_hash = models.CharField(max_length=32)
-    text = models.TextField()
+    folded = models.TextField(help_text="The text as searches see it (webapp.datasets.search.folded).")
     source = models.CharField(max_length=120, blank=True)
     domain = models.CharField(max_length=120, blank=True)
     answer_kind = models.CharField(max_length=12)
@@ -77,6 +77,11 @@ class QuestionRow(models.Model):
             models.Index(fields=["version", "answer_kind", "position"], name="question_by_answer_kind"),
             models.Index(fields=["content_hash"], name="question_by_content"),
         ]
+
+    @property
+    def text(self) -> str:
+        """As a policy reads it."""
+        return str(self.record["text"])
 
 
 class RejectedRow(models.Model):

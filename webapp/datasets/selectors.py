@@ -157,7 +157,7 @@ def questions_page(
     window = _window(version, wanted, after, before)
     if window is not None:
         rows = rows.filter(position__gte=window[0], position__lt=window[1])
-    shown = rows if whole else rows.defer("record")
+    shown = rows.defer("folded")
     if before is not None:
         found = list(shown.filter(position__lt=before).order_by("-position")[: size + 1])
         more_before, more_after = len(found) > size, True
@@ -239,7 +239,7 @@ def duplicates_of(*, version: DatasetVersion, size: int = 50) -> list[list[Quest
     hashes = rows.values("content_hash").annotate(times=Count("pk"), first=Min("position")).filter(times__gt=1)
     order = [row["content_hash"] for row in hashes.order_by("first")[:size]]
     groups: dict[str, list[QuestionRow]] = {each: [] for each in order}
-    for row in rows.filter(content_hash__in=order).defer("record").order_by("position"):
+    for row in rows.filter(content_hash__in=order).order_by("position"):
         groups[row.content_hash].append(row)
     return [group[:20] for group in groups.values()]
 

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Max
 from django.db.models.functions import Now
 
@@ -26,8 +26,9 @@ from meds3core.types.question import Question
 from webapp.accounts.actors import SYSTEM, Actor
 from webapp.accounts.audit import audit_write
 from webapp.accounts.models import Team
+from webapp.common.bulk import key_of, rows_insert
 from webapp.datasets.models import Dataset, DatasetVersion, QuestionRow, RejectedRow
-from webapp.datasets.search import index_add
+from webapp.datasets.search import folded, index_add
 from webapp.datasets.statistics import (
     CountTokens,
     DatasetCheck,
@@ -232,18 +233,15 @@ def unstorable(question: Question) -> str:
 
 
 _COLUMNS = (
-    *("version_id", "position", "question_id", "content_hash", "text", "source", "domain", "answer_kind"),
+    *("version_id", "position", "question_id", "content_hash", "folded", "source", "domain", "answer_kind"),
     *("difficulty", "record"),
 )
 
 
 def _rows_insert(version: DatasetVersion, first: int, questions: Sequence[Question]) -> None:
-    """Rows of a batch by one plain statement: half the time that model instances would take."""
-    key = QuestionRow._meta.get_field("version").get_db_prep_value(version.pk, connection)
+    key = key_of(QuestionRow, "version", version.pk)
     rows = [(key, first + at, *_cells(first + at, question)) for at, question in enumerate(questions)]
-    marks = ", ".join(["%s"] * len(_COLUMNS))
-    with connection.cursor() as cursor:
-        cursor.executemany(f"INSERT INTO {QuestionRow._meta.db_table} ({', '.join(_COLUMNS)}) VALUES ({marks})", rows)
+    rows_insert(QuestionRow, _COLUMNS, rows)
 
 
 def _cells(position: int, question: Question) -> tuple[object, ...]:
@@ -253,7 +251,7 @@ def _cells(position: int, question: Question) -> tuple[object, ...]:
     return (
         question.id,
         question.content_hash,
-        question.text,
+        folded(question.text),
         question.source[:COLUMN],
         question.domain[:COLUMN],
         question.answer_format.kind,

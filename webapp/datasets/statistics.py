@@ -136,10 +136,11 @@ def version_statistics(*, version: DatasetVersion, count_tokens: CountTokens | N
     characters, words, tokens = array("q"), array("q"), array("q")
     digest = hashlib.blake2b(digest_size=16)
     waiting: list[str] = []
-    columns = ("text", "source", "domain", "answer_kind", "difficulty", "record")
-    for text, source, domain, kind, difficulty, record in (
+    columns = ("source", "domain", "answer_kind", "difficulty", "record")
+    for source, domain, kind, difficulty, record in (
         rows.order_by("position").values_list(*columns).iterator(chunk_size=READ)
     ):
+        text = record["text"]
         counts["sources"][source] += 1
         counts["domains"][domain] += 1
         counts["answer_kinds"][kind] += 1

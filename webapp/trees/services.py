@@ -15,6 +15,7 @@ from django.db.models import F, Q, QuerySet
 from meds3core.data.trees import tree_line
 from meds3core.types.question import Question
 from meds3core.types.tree import Tree
+from webapp.common.bulk import key_of, rows_insert
 from webapp.datasets.models import QuestionRow
 from webapp.jobs.models import Job
 from webapp.jobs.reports import attempt_hold
@@ -141,7 +142,7 @@ def tree_store(
         known = present.first()
         if known is None:
             row.save(force_insert=True)
-            NodeRow.objects.bulk_create(nodes, batch_size=_BATCH)
+            rows_insert(NodeRow, _NODE_COLUMNS, nodes)
         if not stage:
             _settle(owner, job_id, attempt, position, SearchQuestion.State.DONE)
     return known or row.pk
@@ -193,21 +194,19 @@ def _tree_row(
     )
 
 
-def _node_rows(row: models.Tree, tree: Tree) -> list[NodeRow]:
+_NODE_COLUMNS = (
+    *("tree_id", "idx", "parent_idx", "depth", "move", "value", "right", "rollouts", "visits", "drop", "verdict"),
+    "text",
+)
+
+
+def _node_rows(row: models.Tree, tree: Tree) -> list[tuple[object, ...]]:
+    key = key_of(NodeRow, "tree", row.pk)
     return [
-        NodeRow(
-            tree=row,
-            idx=node.id,
-            parent_idx=node.parent,
-            depth=node.depth,
-            move=node.move.value,
-            value=node.value,
-            right=figures.right,
-            rollouts=figures.rollouts,
-            visits=node.visits,
-            drop=figures.drop,
-            verdict=node.verdict,
-            text=node.text.replace("\0", "\ufffd"),  # PostgreSQL stores none; the arena has the text as it was
+        (
+            *(key, node.id, node.parent, node.depth, node.move.value, node.value),
+            *(figures.right, figures.rollouts, node.visits, figures.drop, node.verdict),
+            node.text.replace("\0", "\ufffd"),  # PostgreSQL stores none; the arena has the text as it was
         )
         for node, figures in zip(tree.nodes, node_figures(tree), strict=True)
     ]

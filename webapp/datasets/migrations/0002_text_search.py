@@ -21,7 +21,7 @@ def backwards(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0003_deletion'),
+        ('datasets', '0001_initial'),
     ]
 
     operations = [migrations.RunPython(forwards, backwards)]
