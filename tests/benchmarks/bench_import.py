@@ -1,9 +1,9 @@
-"""Import of a question file, as a job does it: rows a second and memory, over a fresh database of its own.
+"""Import of a question file, as a job does it: rows a second and memory, on a fresh SQLite and a fresh PostgreSQL.
 
     python -m tests.benchmarks.bench_import [--rows 100000]
 
-SQLite unless MEDS3_DATABASE names another one (which is then filled). The file is read by the limited process, checked,
-stored in fenced batches and counted; uploading and the worker's start are left out. The last line is JSON.
+The file is read by the limited process, checked, stored in fenced batches and counted; uploading and the worker's
+start are left out. The last line is JSON.
 """
 
 import argparse
@@ -11,26 +11,23 @@ import gc
 import io
 import json
 import os
-import shutil
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import psutil
+
+from tests.benchmarks.databases import on_both
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--here", action="store_true", help="measure on the database of the environment, by itself")
     options = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="meds3-bench-"))
-    os.environ |= {"MEDS3_HOME": str(home), "DJANGO_SETTINGS_MODULE": "webapp.config.settings.local"}
-    os.environ |= {"MEDS3_LOG_LEVEL": "WARNING"}
-    try:
+    if options.here:
         print(json.dumps(_measured(options.rows)))
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    else:
+        print(json.dumps(on_both("tests.benchmarks.bench_import", "--here", "--rows", str(options.rows))))
 
 
 def question_lines(rows: int) -> bytes:

@@ -6,14 +6,10 @@ its question's state. On SQLite, and on a throwaway PostgreSQL where there is on
 
 import argparse
 import json
-import os
-import subprocess
-import sys
-import tempfile
 import time
 
 from tests.benchmarks.bench_labels import NODES, synthetic_tree
-from tests.with_postgres import MISSING
+from tests.benchmarks.databases import on_both
 
 WANTED = {"sqlite": 3000, "postgresql": 5000}
 
@@ -26,21 +22,8 @@ def main() -> None:
     if options.here:
         print(json.dumps(measure(options.trees)))
         return
-    again = [sys.executable, "-m", "tests.benchmarks.bench_storing", "--here", "--trees", str(options.trees)]
-    figures = {}
-    for name, command in {
-        "sqlite": again,
-        "postgresql": [sys.executable, "-m", "tests.with_postgres", "--", *again],
-    }.items():
-        with tempfile.TemporaryDirectory(prefix="meds3-bench-") as home:
-            environment = {key: value for key, value in os.environ.items() if key != "MEDS3_DATABASE"}
-            environment |= {"MEDS3_HOME": home, "DJANGO_SETTINGS_MODULE": "webapp.config.settings.local"}
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
-        if done.returncode == MISSING:
-            continue
-        done.check_returncode()
-        figures[name] = json.loads(done.stdout.strip().splitlines()[-1]) | {"wanted": WANTED[name]}
-    print(json.dumps(figures))
+    figures = on_both("tests.benchmarks.bench_storing", "--here", "--trees", str(options.trees))
+    print(json.dumps({name: found | {"wanted": WANTED[name]} for name, found in figures.items()}))
 
 
 def measure(count: int) -> dict[str, float]:
