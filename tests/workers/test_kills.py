@@ -15,12 +15,14 @@ from django.conf import settings
 
 from tests.workers.accidents import accidents_of, child_of
 from tests.workers.people import operator
-from tests.workers.stack import job_processes, running_stack, state_of, wait_for
+from tests.workers.stack import PATIENCE, job_processes, running_stack, state_of, wait_for
 from webapp.accounts.services import system_team
 from webapp.jobs import selectors, services
 from webapp.jobs.models import Checkpoint, Job, State
 
 KILLS = int(os.environ.get("MEDS3_KILLS", "3"))
+WHOLE = PATIENCE * (1 + KILLS / 10)
+"""Seconds for a whole job."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(0 if KILLS > 10 else 1800), pytest.mark.django_db(transaction=True)]
 
@@ -66,7 +68,7 @@ def test_whatever_is_killed_the_result_is_the_undisturbed_one(stack):
     stack.start_worker("cpu-a")
     questions = KILLS + 5
     calm = submit(questions)
-    wait_for(lambda: ended(calm), "the undisturbed job")
+    wait_for(lambda: ended(calm), "the undisturbed job", patience=WHOLE)
     wanted = Job.objects.get(pk=calm.pk)
     assert (wanted.state, wanted.attempt, wanted.failures) == (State.SUCCEEDED, 1, 0), stack.log("cpu-a")
     assert recorded(calm) == questions
@@ -83,7 +85,7 @@ def test_whatever_is_killed_the_result_is_the_undisturbed_one(stack):
         accident(stack, "cpu-a")
         happened.append(accident.__name__)
     assert happened
-    wait_for(lambda: ended(job), f"the end after {happened}")
+    wait_for(lambda: ended(job), f"the end after {happened}", patience=WHOLE)
     found = Job.objects.get(pk=job.pk)
     assert found.state == State.SUCCEEDED, stack.log("cpu-a")
     assert found.result == wanted.result

@@ -16,13 +16,15 @@ from django.db.models.functions import Now
 from tests.trees import some_questions, submitted_search
 from tests.workers.accidents import accidents_of, cut_connections
 from tests.workers.people import operator, team
-from tests.workers.stack import job_processes, running_stack, state_of, wait_for
+from tests.workers.stack import PATIENCE, job_processes, running_stack, state_of, wait_for
 from webapp.jobs import selectors, services
 from webapp.jobs.models import DeviceLease, Job, State
 from webapp.jobs.transitions import ENDED
 from webapp.trees.models import NodeRow, SearchQuestion, Tree
 
 KILLS = int(os.environ.get("MEDS3_KILLS", "4"))
+WHOLE = PATIENCE * (1 + KILLS / 10)
+"""Seconds for a whole search."""
 WORKERS = ("gpu-a", "gpu-b")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(0 if KILLS > 10 else 1800), pytest.mark.django_db(transaction=True)]
@@ -58,7 +60,7 @@ def test_whatever_is_killed_a_shared_search_ends_as_an_undisturbed_one(stack):
     version = some_questions(operator(), team("Ward 7"), KILLS * 2 + 8)
     stack.start_worker("gpu-a", queue="gpu")
     calm = submit(version)
-    wait_for(lambda: ended(calm), "the undisturbed search")
+    wait_for(lambda: ended(calm), "the undisturbed search", patience=WHOLE)
     wanted = Job.objects.get(pk=calm.pk)
     assert (wanted.state, wanted.attempt, wanted.failures) == (State.SUCCEEDED, 1, 0), stack.log("gpu-a")
     assert wanted.result["trees"] == version.questions
@@ -76,7 +78,7 @@ def test_whatever_is_killed_a_shared_search_ends_as_an_undisturbed_one(stack):
         accident(stack, chance.choice(WORKERS))
         happened.append(accident.__name__)
     assert happened
-    wait_for(lambda: ended(job), f"the end after {happened}")
+    wait_for(lambda: ended(job), f"the end after {happened}", patience=WHOLE)
     found = Job.objects.get(pk=job.pk)
     assert found.state == State.SUCCEEDED, [stack.log(name) for name in WORKERS]
     assert found.result == wanted.result

@@ -20,6 +20,10 @@
     return found;
   };
 
+  const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
+  // A learning rate is small and memory large: both fit beside an axis.
+  const short = (value) => (value && Math.abs(value) < 1e-3 ? Number(value.toPrecision(3)).toExponential() : compact.format(value));
+
   const draw = (name, curve) => {
     const figure = curve.figure || document.createElement("figure");
     if (!curve.figure) {
@@ -42,7 +46,7 @@
         legend: { show: false },
         cursor: { points: { size: 6 } },
         scales: { x: { time: false } },
-        axes: [axis, { ...axis, size: 60 }],
+        axes: [axis, { ...axis, size: 60, values: (_, ticks) => ticks.map(short) }],
         series: [{ label: "step" }, { label: name, stroke: line, width: 1.5, points: { show: curve.steps.length < 3 } }],
       },
       data,
