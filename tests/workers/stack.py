@@ -112,9 +112,12 @@ class Stack:
 
     def _family(self, name: str) -> list[psutil.Process]:
         """The pool's processes, the jobs' own left out."""
-        jobs = set(job_processes(name))
-        children = psutil.Process(self.processes[name].pid).children(recursive=True)
-        return [one for one in children if one.pid not in jobs and "resource_tracker" not in " ".join(one.cmdline())]
+        jobs, family = set(job_processes(name)), []
+        for one in psutil.Process(self.processes[name].pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # it ended, or nobody has asked yet how it ended
+                if one.pid not in jobs and "resource_tracker" not in " ".join(one.cmdline()):
+                    family.append(one)
+        return family
 
     def kill_worker(self, name: str) -> None:
         """SIGKILL to the worker and its pool, as a power cut or the kernel would."""
