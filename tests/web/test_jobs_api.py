@@ -1,5 +1,7 @@
 """The API of jobs as a program sees it; who reaches which operation is walked in test_walls.py."""
 
+from uuid import UUID
+
 import pytest
 from django.core.cache import cache
 from django.test import Client
@@ -8,11 +10,14 @@ from tests.web.people import World, signed_in, token
 from tests.workers.people import SPEC
 from webapp.accounts.actors import SYSTEM
 from webapp.accounts.models import AuditEntry, Membership
-from webapp.accounts.rules import Role
+from webapp.accounts.rules import Action, Role
 from webapp.config.api import api
 from webapp.jobs import claims, reports, services
 from webapp.jobs.dispatch import QueueUnreachable
 from webapp.jobs.models import Job
+
+
+UPLOAD = {"kind": "upload", "id": str(UUID(int=1))}
 
 
 class Program:
@@ -204,3 +209,22 @@ def test_the_description_holds_every_kind_of_job_with_its_words():
     assert {"search", "sft", "import", "evolution", "self-check"} <= set(kinds)
     assert schemas["SearchSpec"]["description"].startswith("Trees over the questions")
     assert schemas["SearchSpec"]["properties"]["concurrency"]["description"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "scope"),
+    [
+        ({"kind": "model-import", "upload": UPLOAD, "name": "Mine"}, "model.change"),
+        ({"kind": "import", "upload": UPLOAD, "name": "Mine"}, "dataset.change"),
+    ],
+)
+def test_a_token_that_may_only_submit_brings_nothing_in(world, spec, scope):
+    manager = world.by_role[Role.MANAGER]
+    narrow = token(manager, world.team, Role.MANAGER, {Action.JOB_SUBMIT, Action.JOB_VIEW})
+    url = f"/api/v1/teams/{world.team.slug}/jobs"
+    answer = Client().post(
+        url, {"spec": spec}, content_type="application/json", headers={"Authorization": f"Bearer {narrow}"}
+    )
+    assert answer.status_code == 403, answer.content
+    assert scope in answer.json()["detail"]
+    assert not Job.objects.exists()

@@ -26,6 +26,7 @@ from webapp.jobs.api_schemas import (
     MetricOut,
     StageOut,
 )
+from webapp.jobs.kinds import KINDS
 from webapp.jobs.logs import log_read
 from webapp.jobs.models import Job, State
 
@@ -46,7 +47,8 @@ def job_accepted(job: Job) -> HttpResponse:
 @team_operation(Action.JOB_SUBMIT)
 @idempotent
 def job_submit(request: HttpRequest, team_slug: str, body: JobIn) -> HttpResponse:
-    """Submit a job of any kind. It waits in its queue for a worker."""
+    """Submit a job of any kind. It waits in its queue for a worker. Imports need the noun's `change` scope besides."""
+    _allowed(request, team_slug, body.spec.kind)
     job = services.job_submit(
         actor=actor_of_call(request),
         team=request.team,  # type: ignore[attr-defined]
@@ -173,11 +175,20 @@ def job_retry(request: HttpRequest, team_slug: str, job_id: UUID) -> JobOut:
 @idempotent
 def job_run_again(request: HttpRequest, team_slug: str, job_id: UUID) -> HttpResponse:
     """A new job with the same specification."""
-    return job_accepted(services.job_run_again(actor=actor_of_call(request), job=_job(request, job_id)))
+    job = _job(request, job_id)
+    _allowed(request, team_slug, job.kind)
+    return job_accepted(services.job_run_again(actor=actor_of_call(request), job=job))
 
 
 def _steer(request: HttpRequest, job_id: UUID, service: Callable[..., Job]) -> JobOut:
     return JobOut.of(service(actor=actor_of_call(request), job=_job(request, job_id)))
+
+
+def _allowed(request: HttpRequest, team_slug: str, kind: str) -> None:
+    """Raises `PermissionDenied` where this kind of job changes what the caller may not change."""
+    needs = KINDS[kind].needs if kind in KINDS else None
+    if needs is not None:
+        request.auth.reach(team_slug, needs)  # type: ignore[attr-defined]
 
 
 def _job(request: HttpRequest, job_id: UUID) -> Job:
