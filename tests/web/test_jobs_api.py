@@ -16,7 +16,6 @@ from webapp.jobs import claims, reports, services
 from webapp.jobs.dispatch import QueueUnreachable
 from webapp.jobs.models import Job
 
-
 UPLOAD = {"kind": "upload", "id": str(UUID(int=1))}
 
 
