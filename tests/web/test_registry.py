@@ -115,8 +115,13 @@ def test_a_stale_attempt_registers_nothing(world, trained, monkeypatch):
     monkeypatch.setattr(services, "folder_take_over", late)
     with pytest.raises(StaleAttempt):
         register(held, trained)
-    assert not ModelVersion.objects.exists()
+    assert not ModelVersion.objects.filter(ready=True).exists()
     assert left(Path(folder_of(Store.MODELS, held.job.pk)).parent) == []
+    # What is listed half-way is the living attempt's, which finishes it.
+    half = ModelVersion.objects.get()
+    alive = SimpleNamespace(who={**held.who, "attempt": held.claim.attempt + 1})
+    monkeypatch.setattr(services, "folder_take_over", take_over)
+    assert register(alive, trained).pk == half.pk
 
 
 def test_a_folder_that_is_no_model_leaves_nothing(world, trained):

@@ -17,7 +17,7 @@ from webapp.accounts.actors import SYSTEM, Actor
 from webapp.accounts.audit import audit_write
 from webapp.accounts.models import Team
 from webapp.jobs.models import Job
-from webapp.jobs.transitions import ENDED, live_rows, refuse_stale
+from webapp.jobs.transitions import ENDED, StaleAttempt, live_rows, refuse_stale
 from webapp.registry.dependants import dependants_of
 from webapp.registry.lineage import inputs_of
 from webapp.registry.models import ModelAlias, ModelKind, ModelVersion
@@ -93,7 +93,7 @@ def model_register(
         "card": card_of(folder).get("provenance", {}),
     }
     try:
-        stored = folder_take_over(folder, model.pk)
+        stored = folder_take_over(folder, model.pk, still=lambda: _held(job_id, attempt))
         with transaction.atomic():
             _held(job_id, attempt)
             ModelVersion.objects.filter(pk=model.pk).update(
@@ -115,6 +115,8 @@ def model_register(
                 job=str(job.pk),
             )
             webhooks_fire(team_id=job.team_id, event=Event.MODEL_READY, thing=model.pk)
+    except StaleAttempt:  # what is half-way belongs to the attempt that lives, or to `models_tidy`
+        raise
     except BaseException:
         _unlist(model)
         raise

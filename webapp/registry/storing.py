@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,15 +50,17 @@ def folder_digest(folder: Path) -> Stored:
     return _stored([_entry(path, path.relative_to(folder).as_posix()) for path in files_in(folder)])
 
 
-def folder_take_over(source: Path, model_id: UUID, *, copy: bool = False) -> Stored:
+def folder_take_over(
+    source: Path, model_id: UUID, *, copy: bool = False, still: Callable[[], object] = lambda: None
+) -> Stored:
     """Put the files of `source` into the model's folder; `source` stays as it is.
 
     On one file system files are linked unless `copy` says otherwise: a job does not write into what it gave away.
+    `still` raises when somebody else has taken the model over meanwhile; theirs is not touched then.
     """
     final = folder_of(Store.MODELS, model_id)
-    draft = final.with_name(f".{final.name}")
+    draft = final.with_name(f".{final.name}.{os.getpid()}")
     shutil.rmtree(draft, ignore_errors=True)
-    shutil.rmtree(final, ignore_errors=True)  # of an attempt that did not come to its end
     draft.mkdir(parents=True)
     try:
         entries = []
@@ -73,6 +75,8 @@ def folder_take_over(source: Path, model_id: UUID, *, copy: bool = False) -> Sto
             raise RegistryError("The folder of the model is empty.")
         for folder in [*(path for path in draft.rglob("*") if path.is_dir()), draft]:
             _sync(folder)
+        still()
+        _clear(final, but=draft)  # of an attempt that did not come to its end
         draft.replace(final)
         _sync(final.parent)
     except BaseException:
@@ -84,11 +88,10 @@ def folder_take_over(source: Path, model_id: UUID, *, copy: bool = False) -> Sto
 def folder_remove(model_id: UUID) -> None:
     """Remove a model's files: out of sight first, so that nobody meets half of them."""
     final = folder_of(Store.MODELS, model_id)
-    gone = final.with_name(f".{final.name}")
-    shutil.rmtree(gone, ignore_errors=True)
-    if final.exists():
+    gone = final.with_name(f".{final.name}.gone")
+    if final.exists() and not gone.exists():
         final.replace(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+    _clear(final)
 
 
 def is_whole(model_id: UUID, files: Sequence[dict[str, Any]]) -> bool:
@@ -98,6 +101,12 @@ def is_whole(model_id: UUID, files: Sequence[dict[str, Any]]) -> bool:
         return all((folder / each["name"]).stat().st_size == each["bytes"] for each in files)
     except OSError:
         return False
+
+
+def _clear(final: Path, but: Path | None = None) -> None:
+    for folder in [final, *final.parent.glob(f".{final.name}.*")]:
+        if folder != but:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _linked(path: Path, target: Path) -> bool:
