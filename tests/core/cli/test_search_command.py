@@ -44,7 +44,7 @@ def refused(result, *words):
 @pytest.mark.slow
 def test_interrupted_and_continued_by_the_same_command(questions, tmp_path):
     """Ctrl-C stops cleanly and says how to go on; a report can be made at any time."""
-    small = command(questions, tmp_path / "run", *SMALL, "--concurrency", "4")
+    small = command(questions, tmp_path / "run", *SMALL, "--concurrency", "2", "--limit", str(count := 14))
     child = subprocess.Popen(small, stderr=subprocess.PIPE, text=True)
     partial = tmp_path / "run" / "trees.partial.jsonl"
     deadline = time.monotonic() + 200
@@ -56,7 +56,7 @@ def test_interrupted_and_continued_by_the_same_command(questions, tmp_path):
     assert "the same command continues" in said
     assert "Traceback" not in said
     done = len(partial.read_text().splitlines())
-    assert 0 < done < 40
+    assert 0 < done < count
 
     report = run(str(MEDS3), "trees", "report", str(tmp_path / "run"))
     assert report.returncode == 0, report.stderr
@@ -67,7 +67,7 @@ def test_interrupted_and_continued_by_the_same_command(questions, tmp_path):
     assert f"{done} of them from an earlier call" in again.stderr
     trees = [json.loads(line) for line in (tmp_path / "run" / "trees.jsonl").read_text().splitlines()]
     wanted = [json.loads(line)["id"] for line in questions.read_text().splitlines()]
-    assert [tree["question"]["id"] for tree in trees] == wanted
+    assert [tree["question"]["id"] for tree in trees] == wanted[:count]
     assert not partial.exists()
 
     shown = run(str(MEDS3), "trees", "show", str(tmp_path / "run"), "--index", "1")
