@@ -10,6 +10,7 @@ ICONS=3.51.0
 HTMX=2.0.11
 ALPINE=3.17.4
 UPLOT=1.6.32
+D3_HIERARCHY=3.1.2
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 vendor=$root/webapp/static/vendor
@@ -37,9 +38,11 @@ icons=$(fetch @tabler/icons $ICONS)
 htmx=$(fetch htmx.org $HTMX)
 alpine=$(fetch @alpinejs/csp $ALPINE)
 uplot=$(fetch uplot $UPLOT)
+hierarchy=$(fetch d3-hierarchy $D3_HIERARCHY)
 
 rm -rf "$vendor"/tabler-core-* "$vendor"/tabler-icons-* "$vendor"/htmx.org-* "$vendor"/alpinejs-csp-* "$vendor"/uplot-*
-mkdir -p "$vendor"/{tabler-core-$TABLER,tabler-icons-$ICONS,htmx.org-$HTMX,alpinejs-csp-$ALPINE,uplot-$UPLOT}
+rm -rf "$vendor"/d3-hierarchy-*
+mkdir -p "$vendor"/{tabler-core-$TABLER,tabler-icons-$ICONS,htmx.org-$HTMX,alpinejs-csp-$ALPINE,uplot-$UPLOT,d3-hierarchy-$D3_HIERARCHY}
 
 put "$tabler/dist/css/tabler.min.css" "$vendor/tabler-core-$TABLER/tabler.min.css"
 put "$tabler/dist/js/tabler.min.js" "$vendor/tabler-core-$TABLER/tabler.min.js"
@@ -71,6 +74,9 @@ Contains @vue/reactivity, Copyright 2018-present Yuxi (Evan) You and Vue contrib
 put "$uplot/dist/uPlot.iife.min.js" "$vendor/uplot-$UPLOT/uplot.min.js"
 put "$uplot/dist/uPlot.min.css" "$vendor/uplot-$UPLOT/uplot.min.css"
 cp "$uplot/LICENSE" "$vendor/uplot-$UPLOT/LICENSE"
+
+put "$hierarchy/dist/d3-hierarchy.min.js" "$vendor/d3-hierarchy-$D3_HIERARCHY/d3-hierarchy.min.js"
+cp "$hierarchy/LICENSE" "$vendor/d3-hierarchy-$D3_HIERARCHY/LICENSE"
 
 cd "$vendor"
 find . -mindepth 2 -type f | LC_ALL=C sort | sed 's,^\./,,' | xargs sha256sum >CHECKSUMS.sha256

@@ -12,6 +12,7 @@ FILES: Mapping[str, str] = {
     "alpine.js": "vendor/alpinejs-csp-3.17.4/alpine.min.js",
     "uplot.js": "vendor/uplot-1.6.32/uplot.min.js",
     "uplot.css": "vendor/uplot-1.6.32/uplot.min.css",
+    "d3-hierarchy.js": "vendor/d3-hierarchy-3.1.2/d3-hierarchy.min.js",
     "icons.svg": "vendor/tabler-icons-3.51.0/sprite.svg",
 }
 """Short name, as in `{% vendor "htmx.js" %}`, to the path of the static file."""

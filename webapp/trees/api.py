@@ -20,6 +20,7 @@ from webapp.jobs.services import job_submit
 from webapp.registry import labels
 from webapp.trees import overviews, selectors
 from webapp.trees.api_schemas import (
+    DrawingOut,
     LabelSetOut,
     LabelsIn,
     NodeOut,
@@ -33,6 +34,7 @@ from webapp.trees.api_schemas import (
     TreeWanted,
 )
 from webapp.trees.deletion import search_delete
+from webapp.trees.drawing import tree_columns
 from webapp.trees.services import arena_read
 
 router = Router(tags=["searches"])
@@ -164,6 +166,14 @@ def tree_scores(request: HttpRequest, team_slug: str, tree_id: UUID) -> list[Sco
     """Scores of the tree's nodes by every reward model that was asked."""
     found = selectors.tree_of(team=team_of_call(request), tree_id=tree_id)
     return [ScoresOut.of(each) for each in selectors.scores_of(tree=found)]
+
+
+@router.get(TREES + "/drawing", response=DrawingOut, operation_id="tree_drawing")
+@team_operation(Action.TREE_VIEW)
+def tree_drawing(request: HttpRequest, team_slug: str, tree_id: UUID) -> DrawingOut:
+    """The tree's figures as columns, a node's place being its index: what drawings and notebooks begin with."""
+    found = selectors.tree_of(team=team_of_call(request), tree_id=tree_id)
+    return DrawingOut(**tree_columns(tree=found, scores=selectors.scores_of(tree=found)))
 
 
 # --- label sets ----------------------------------------------------------------------------------------------------

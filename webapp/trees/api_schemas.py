@@ -165,6 +165,38 @@ class NodeOut(Schema):
         return NodeOut(**other, **{name: getattr(node, name) for name in NodeOut.model_fields if name not in other})
 
 
+class DrawnScores(Schema):
+    """A reward model's scores in the drawing's columns."""
+
+    model: UUID
+    name: str
+    values: list[float | None]
+
+
+class DrawingOut(Schema):
+    """A tree as columns: the place in each list is the node's index, and indices are the order of growth."""
+
+    format: str
+    state: Literal["done"]
+    moves: list[Move] = Field(description="What the numbers in `move` stand for.")
+    drop_shown: float = Field(description="Drops of value that are drawn as such, from here on.")
+    parent: list[int] = Field(description="-1 for the root.")
+    move: list[int]
+    value: list[float | None]
+    visits: list[int]
+    right: list[int] = Field(description="Right ones of its own rollouts.")
+    rollouts: list[int]
+    drop: list[float | None] = Field(description="Value of the step before minus its own, from step 2 on.")
+    verdict: list[int | None] = Field(description="Of nodes that state an answer: 1 right, 0 wrong.")
+    truncated: list[int] = Field(description="Nodes cut by the token limit.")
+    closing: list[int] = Field(description="Nodes made when the tree was closed.")
+    copies: list[tuple[int, int]] = Field(description="Nodes that stand for several identical siblings.")
+    answers: list[tuple[int, str]] = Field(description="Nodes that state an answer.")
+    texts: list[str] | None = Field(description="Beginnings of the steps; none for a very large tree.")
+    flagged: list[int] = Field(description="Nodes that a person flagged.")
+    scores: list[DrawnScores]
+
+
 class ScoringIn(Schema):
     """Scores of a search's trees by a process reward model."""
 

@@ -28,13 +28,17 @@ class TreeFigures:
     largest_drop: float
 
 
+def drop_of(*, depth: int, before: float | None, value: float | None) -> float | None:
+    """What is lost from the step before to this one; None at the first step and where a value is unknown."""
+    return None if depth < 2 or before is None or value is None else before - value
+
+
 def node_figures(tree: Tree) -> list[NodeFigures]:
     """Of every node, by id."""
     nodes = tree.nodes
     found = []
     for node in nodes:
-        before = nodes[node.parent].value if node.depth > 1 else None
-        drop = None if before is None or node.value is None else before - node.value
+        drop = drop_of(depth=node.depth, before=nodes[node.parent].value, value=node.value)
         found.append(NodeFigures(sum(node.outcomes), len(node.outcomes), drop))
     return found
 

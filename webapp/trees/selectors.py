@@ -85,6 +85,20 @@ def tree_of(*, team: Team, tree_id: UUID) -> Tree:
     return found
 
 
+def search_question(*, job_id: UUID, position: int) -> SearchQuestion:
+    """A question of a search, with its text where its dataset is still there. Raises `Http404`."""
+    rows = SearchQuestion.objects.filter(job=job_id, position=position).select_related("question")
+    found = rows.first()
+    if found is None:
+        raise Http404("This search has no such question.")
+    return found
+
+
+def tree_at(*, job_id: UUID, position: int) -> UUID | None:
+    """The finished tree of a search's question, if it is stored."""
+    return Tree.objects.filter(job=job_id, stage="", position=position).values_list("pk", flat=True).first()
+
+
 def scores_of(*, tree: Tree) -> list[TreeScore]:
     """Reward models' scores of a tree, oldest first."""
     return list(TreeScore.objects.filter(tree=tree).select_related("model").order_by("id"))

@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from webapp.trees.views import estimates, forms, labels, searches, trees
+from webapp.trees.views import drawings, estimates, forms, labels, searches, trees
 
 
 class PartConverter:
@@ -32,6 +32,9 @@ team = [
     path("searches/<uuid:search_id>/delete/", searches.search_remove, name="search-delete"),
     path("trees/<uuid:tree_id>/", trees.tree, name="tree"),
     path("trees/<uuid:tree_id>/json/", trees.tree_json, name="tree-json"),
+    path("trees/<uuid:tree_id>/drawing/", drawings.tree_drawing, name="tree-drawing"),
+    path("searches/<uuid:search_id>/growing/<int:position>/", drawings.growing_tree, name="growing-tree"),
+    path("searches/<uuid:search_id>/growing/<int:position>/drawing/", drawings.growing_drawing, name="growing-drawing"),
     path("labels/", labels.label_list, name="label-list"),
     path("labels/new/", forms.labels_create, name="label-create"),
     path("labels/<uuid:label_set_id>/", labels.label_set, name="label-set"),

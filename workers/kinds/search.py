@@ -219,7 +219,7 @@ class _Search:
 
 
 def snapshot(tree: GrowingTree) -> dict[str, Any]:
-    """A growing tree as pages read it: the fields of `NodeRow`, a row per node."""
+    """A growing tree as pages read it: the fields of `NodeRow` and a few of the arena's, a row per node."""
     return {
         "nodes": [
             {
@@ -233,6 +233,10 @@ def snapshot(tree: GrowingTree) -> dict[str, Any]:
                 "visits": node.visits,
                 "verdict": node.verdict,
                 "text": node.text,
+                "answer": node.answer,
+                "copies": node.copies,
+                "truncated": node.truncated,
+                "closing": node.closing,
             }
             for node in tree.nodes
         ]

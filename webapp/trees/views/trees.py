@@ -4,6 +4,7 @@ import uuid
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from webapp.accounts.models import Team
@@ -27,6 +28,7 @@ def tree(request: HttpRequest, team: Team, tree_id: uuid.UUID) -> HttpResponse:
         "tree": found,
         "grid": tree_grid(tree=found, scores=scores),
         "scores": scores,
+        "drawing_url": reverse("tree-drawing", args=[team.slug, found.pk]),
         "before": before,
         "after": after,
         "others": selectors.trees_of_question(tree=found),

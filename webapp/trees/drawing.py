@@ -1,0 +1,104 @@
+"""A tree as columns for its drawing: one list per property. A node's place is its id, ids are the order of growth.
+
+No text of a rollout is in it, and of a step only its beginning: the drawing of 50,000 nodes has to fit through a wire.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from webapp.trees.models import Tree, TreeScore
+from webapp.trees.reading import drop_of
+from webapp.trees.services import arena_read
+
+FORMAT = "meds3-drawing/1"
+MOVES = ("root", "reason", "finish", "reflect")
+DROP_SHOWN = 0.3
+"""Losses of value from a step to the next that are drawn as drops, from here on."""
+MOST_TEXTS = 2000
+"""Nodes of the largest tree whose steps' beginnings are given too."""
+BEGINNING = 90
+_DIGITS = 4
+
+
+def tree_columns(*, tree: Tree, scores: Sequence[TreeScore], flagged: Collection[int] = ()) -> dict[str, Any]:
+    """Of a finished tree, with the reward models' scores and the nodes that people flagged."""
+    nodes = json.loads(arena_read(bytes(tree.arena)))["nodes"]  # what is as by default stands in no line
+    return _columns(
+        parents=[node["parent"] for node in nodes],
+        moves=[node["move"] for node in nodes],
+        values=[node.get("value") for node in nodes],
+        visits=[node.get("visits", 0) for node in nodes],
+        right=[sum(node.get("outcomes", ())) for node in nodes],
+        rollouts=[len(node.get("outcomes", ())) for node in nodes],
+        verdicts=[node.get("verdict") for node in nodes],
+        rest=nodes,
+    ) | {
+        "state": "done",
+        "flagged": sorted(flagged),
+        "scores": [
+            {"model": str(score.model_id), "name": str(score.model), "values": [_short(each) for each in score.scores]}
+            for score in scores
+            if score.scores
+        ],
+    }
+
+
+def growing_columns(*, snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a tree that still grows, from what its worker published last."""
+    nodes = snapshot["nodes"]
+    return _columns(
+        parents=[node["parent_idx"] for node in nodes],
+        moves=[node["move"] for node in nodes],
+        values=[node["value"] for node in nodes],
+        visits=[node["visits"] for node in nodes],
+        right=[node["right"] for node in nodes],
+        rollouts=[node["rollouts"] for node in nodes],
+        verdicts=[node["verdict"] for node in nodes],
+        rest=nodes,
+    ) | {"state": "growing", "flagged": [], "scores": []}
+
+
+def _columns(
+    *,
+    parents: list[int],
+    moves: list[str],
+    values: list[float | None],
+    visits: list[int],
+    right: list[int],
+    rollouts: list[int],
+    verdicts: list[bool | None],
+    rest: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    with_texts = len(parents) <= MOST_TEXTS
+    number = {move: place for place, move in enumerate(MOVES)}
+    return {
+        "format": FORMAT,
+        "moves": MOVES,
+        "drop_shown": DROP_SHOWN,
+        "parent": parents,
+        "move": [number[move] for move in moves],
+        "value": [_short(value) for value in values],
+        "visits": visits,
+        "right": right,
+        "rollouts": rollouts,
+        "drop": [
+            _short(drop_of(depth=node["depth"], before=values[parent], value=value))
+            for node, parent, value in zip(rest, parents, values, strict=True)
+        ],
+        "verdict": [None if verdict is None else int(verdict) for verdict in verdicts],
+        "truncated": [place for place, node in enumerate(rest) if node.get("truncated")],
+        "closing": [place for place, node in enumerate(rest) if node.get("closing")],
+        "copies": [[place, node["copies"]] for place, node in enumerate(rest) if node.get("copies", 1) > 1],
+        "answers": [[place, node["answer"][:BEGINNING]] for place, node in enumerate(rest) if node.get("answer")],
+        "texts": [_beginning(node["text"]) for node in rest] if with_texts else None,
+    }
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, _DIGITS)
+
+
+def _beginning(text: str) -> str:
+    words = " ".join(text[: 2 * BEGINNING].split())
+    return words if len(words) <= BEGINNING else words[: BEGINNING - 1] + "…"
