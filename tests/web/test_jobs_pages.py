@@ -152,8 +152,9 @@ def test_operators_see_causes_and_never_content(world):
 
 def test_operators_see_the_instances_own_jobs_whole(world):
     client = signed_in(world.operator)
+    assert client.post("/operations/backup/").url == f"/operations/jobs/{Job.objects.get(kind='backup').pk}/"
     answer = client.post("/operations/self-check/")
-    job = Job.objects.get()
+    job = Job.objects.get(kind="self-check")
     assert answer.url == f"/operations/jobs/{job.pk}/"
     page = client.get(answer.url).content.decode()
     assert "concurrency" in page and f"/ws/operations/jobs/{job.pk}/" in page

@@ -24,6 +24,7 @@ register_converter(AskConverter, "job_ask")
 instance = [
     path("operations/", operations.overview, name="operations"),
     path("operations/self-check/", operations.self_check, name="operations-self-check"),
+    path("operations/backup/", operations.backup, name="operations-backup"),
     path("operations/jobs/<uuid:job_id>/", operations.job_page, name="operations-job"),
     path("operations/jobs/<uuid:job_id>/events/", operations.job_events, name="operations-job-events"),
     path("operations/jobs/<uuid:job_id>/log/<int:attempt>/", operations.job_log, name="operations-job-log"),

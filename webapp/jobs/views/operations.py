@@ -36,13 +36,14 @@ def overview(request: HttpRequest) -> HttpResponse:
 @require_POST
 def self_check(request: HttpRequest) -> HttpResponse:
     """Prove that a queue works from submit to result."""
-    try:
-        job = job_submit(actor=actor_of(request), team=system_team(), spec={"kind": "self-check"})
-    except (JobError, QueueUnreachable) as error:
-        messages.error(request, str(error))
-        return redirect("operations")
-    messages.success(request, "A self-check is submitted. It is done when a worker has grown its trees.")
-    return redirect("operations-job", job_id=job.pk)
+    return _submitted(request, "self-check", "A self-check is submitted. It is done when a worker has grown its trees.")
+
+
+@operator_page(OperatorAction.OPERATIONS_CONTROL)
+@require_POST
+def backup(request: HttpRequest) -> HttpResponse:
+    """Database and files into one archive, in the folder that the instance keeps backups in."""
+    return _submitted(request, "backup", "A backup is submitted. Its job says where the archive lies.")
 
 
 @operator_page(OperatorAction.OPERATIONS_VIEW)
@@ -134,3 +135,13 @@ def limit(request: HttpRequest, slug: str) -> HttpResponse:
     else:
         messages.error(request, "A limit is a whole number from 1 to 1000, or empty.")
     return redirect("operations")
+
+
+def _submitted(request: HttpRequest, kind: str, told: str) -> HttpResponse:
+    try:
+        job = job_submit(actor=actor_of(request), team=system_team(), spec={"kind": kind})
+    except (JobError, QueueUnreachable) as error:
+        messages.error(request, str(error))
+        return redirect("operations")
+    messages.success(request, told)
+    return redirect("operations-job", job_id=job.pk)
