@@ -77,7 +77,7 @@ def test_services_are_those_that_a_server_needs():
         assert None not in one["environment"].values()  # Docker would take the value of the host
     for name in ("cpu", "no-gpu", "gpu-0"):
         assert services[name]["stop_grace_period"] == "2m"
-    assert services["cpu"]["networks"] == services["database"]["networks"] == services["redis"]["networks"] == ["inside"]
+    assert all(services[name]["networks"] == ["inside"] for name in ("cpu", "database", "redis"))
     assert compose(**VARIABLES)["networks"]["inside"] == {"internal": True}
     assert services["gpu-0"]["command"] == services["no-gpu"]["command"] == services["gpu-3"]["command"]
     assert services["redis"]["command"][1:5] == ["--appendonly", "yes", "--maxmemory-policy", "noeviction"]
