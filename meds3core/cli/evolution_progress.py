@@ -131,6 +131,8 @@ def brief(kind: str, figures: Mapping[str, Any]) -> str:
             return f"{figures['questions']} questions, {figures['fresh']} of them new"
         case "sft" | "dpo" | "prm" | "orm" | "grpo":
             return f"{figures['steps']} steps on {figures['examples']} examples, loss {figures['final_loss']:.4f}"
+        case "score-trees":
+            return f"{figures['nodes']} steps of {figures['trees']} trees scored"
         case "evaluate":
             known = {"greedy": "greedy", "sound": "every step right", "chosen": figures.get("strategy", "")}
             return ", ".join(f"{word} {figures[name]}" for name, word in known.items() if name in figures)

@@ -79,6 +79,9 @@ class EvolutionConfig(Record):
     )
     orm: OrmConfig | None = None
     scorer: ScorerConfig = ScorerConfig()
+    scored_trees: Literal["last", "all", "none"] = Field(
+        default="last", description="Which iterations' trees the last process reward model scores, step by step"
+    )
 
     control: Literal["first", "every", "never"] = Field(
         default="first", description="Which SFT stages have a control trained on unfiltered samples beside them"

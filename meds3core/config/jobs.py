@@ -24,7 +24,7 @@ from meds3core.data.records import ColumnMapping
 from meds3core.types.labels import LabelKind
 from meds3core.types.record import Record
 
-RegisteredKind = Literal["upload", "dataset", "model", "endpoint", "trees", "labels", "evaluation"]
+RegisteredKind = Literal["upload", "dataset", "model", "endpoint", "trees", "labels", "evaluation", "evolution"]
 
 
 class LocalPath(Record):
@@ -211,6 +211,15 @@ class EvaluationSpec(_Spec):
     concurrency: int = Field(default=256, ge=1, le=4096, description="Answers that are written at once")
 
 
+class Restart(Record):
+    """A loop begins with what another one has: its stages are taken over where settings and inputs are the same."""
+
+    job: Reference = Field(description="The other loop")
+    stage: str = Field(
+        default="", max_length=80, description="Done anew, with all that depends on it; empty: only what has changed"
+    )
+
+
 class EvolutionSpec(_Spec):
     """The whole loop."""
 
@@ -221,6 +230,13 @@ class EvolutionSpec(_Spec):
     validation: Reference | None = None
     policy: Reference
     settings: EvolutionConfig = EvolutionConfig()
+    restart: Restart | None = Field(default=None, description="The loop whose stages are taken over")
+
+    @model_validator(mode="after")
+    def _goes_on_from_a_loop(self) -> Self:
+        if self.restart and isinstance(self.restart.job, Registered) and self.restart.job.kind != "evolution":
+            raise ValueError("restart.job names an evolution")
+        return self
 
     @model_validator(mode="after")
     def _measures_on_others(self) -> Self:

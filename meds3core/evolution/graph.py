@@ -7,7 +7,7 @@ runs or imports what a stage does.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
@@ -89,8 +89,11 @@ class PlannedStage:
         return f"{self.stage.kind.name}-{self.key[:16]}"
 
 
-def plan(stages: Sequence[Stage]) -> dict[str, PlannedStage]:
+def plan(stages: Sequence[Stage], content: Callable[[Path], str] | None = None) -> dict[str, PlannedStage]:
     """All stages with their keys, each after those it depends on.
+
+    `content` says what stands for a thing from outside, by default its hash: keys of two plans can be compared when
+    both were made with the same one.
 
     Raises `ConfigError` for names used twice, missing stages and cycles, `UserError` for a missing file.
     """
@@ -114,15 +117,18 @@ def plan(stages: Sequence[Stage]) -> dict[str, PlannedStage]:
     planned: dict[str, PlannedStage] = {}
     for name in order:
         stage = by_name[name]
-        keys = {entry: tuple(_input_key(one, planned) for one in stage.inputs_of(entry)) for entry in stage.inputs}
+        keys = {
+            entry: tuple(_input_key(one, planned, content or content_key) for one in stage.inputs_of(entry))
+            for entry in stage.inputs
+        }
         planned[name] = PlannedStage(stage, _stage_key(stage, keys), keys)
     return planned
 
 
-def _input_key(entry: Input, planned: Mapping[str, PlannedStage]) -> str:
+def _input_key(entry: Input, planned: Mapping[str, PlannedStage], content: Callable[[Path], str]) -> str:
     if isinstance(entry, StageRef):
         return f"{planned[entry.stage].key}/{entry.path}"
-    return content_key(entry.path)
+    return content(entry.path)
 
 
 def _stage_key(stage: Stage, input_keys: Mapping[str, tuple[str, ...]]) -> str:

@@ -21,7 +21,7 @@ from meds3core.evolution.stages.evaluate import EVALUATE, EVALUATION, EvaluateSt
 from meds3core.evolution.stages.labels import CONTROL, LABEL, LABELS, ControlStage, LabelStage
 from meds3core.evolution.stages.report import REPORT, Policy, ReportStage
 from meds3core.evolution.stages.sample import SAMPLE, SampleStage
-from meds3core.evolution.stages.score import SCORE, ScoreStage
+from meds3core.evolution.stages.score import SCORE, SCORE_TREES, ScoreStage, TreeScoreStage
 from meds3core.evolution.stages.search import MERGE, SEARCH, MergeStage, SearchStage
 from meds3core.evolution.stages.train import TRAIN, TrainStage
 from meds3core.evolution.store import RECORD
@@ -40,6 +40,21 @@ class EvolutionInputs:
     validation: Path | None = None
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """How many questions the inputs hold. They count for estimates of time alone."""
+
+    questions: int
+    held_out: int
+    validation: int = 0
+
+
+def sizes_of(inputs: EvolutionInputs) -> Sizes:
+    """By reading the files. Raises what `load_questions` raises."""
+    files = (inputs.questions, inputs.held_out, inputs.validation)
+    return Sizes(*(len(load_questions(file).questions) if file else 0 for file in files))
+
+
 @dataclass
 class EvolutionGraph:
     """The stages of a loop and what its policies are called."""
@@ -50,9 +65,12 @@ class EvolutionGraph:
     final: str = BASE
 
 
-def evolution_graph(config: EvolutionConfig, inputs: EvolutionInputs) -> EvolutionGraph:
-    """All stages of a loop. Reads the question files, so that bad ones are refused before any work is done."""
-    return _Builder(config, inputs).build()
+def evolution_graph(config: EvolutionConfig, inputs: EvolutionInputs, sizes: Sizes | None = None) -> EvolutionGraph:
+    """All stages of a loop. Reads the question files, so that bad ones are refused before any work is done.
+
+    With `sizes` nothing is read: the graph can be looked at where the files are not.
+    """
+    return _Builder(config, inputs, sizes or sizes_of(inputs)).build()
 
 
 def iteration_seed(seed: int, iteration: int) -> int:
@@ -61,16 +79,14 @@ def iteration_seed(seed: int, iteration: int) -> int:
 
 
 class _Builder:
-    def __init__(self, config: EvolutionConfig, inputs: EvolutionInputs) -> None:
+    def __init__(self, config: EvolutionConfig, inputs: EvolutionInputs, sizes: Sizes) -> None:
         self.config = config
         self.graph = EvolutionGraph()
         self.questions = External(inputs.questions)
         self.held_out = External(inputs.held_out)
         self.validation = External(inputs.validation) if inputs.validation else None
         self.models: dict[str, Input] = {BASE: External(inputs.policy)}
-        self.pool = len(load_questions(inputs.questions).questions)
-        self.tests = len(load_questions(inputs.held_out).questions)
-        self.validations = len(load_questions(inputs.validation).questions) if inputs.validation else 0
+        self.pool, self.tests, self.validations = sizes.questions, sizes.held_out, sizes.validation
         if config.guided_from is not None and config.guided_from > config.iterations:
             raise ConfigError(f"guided_from is {config.guided_from}, but there are {config.iterations} iterations")
 
@@ -92,6 +108,7 @@ class _Builder:
             if config.orm is not None and last:
                 self._reward_model("orm", number, current)
         self.graph.final = current
+        self._tree_scores()
         self._evaluations(current)
         return self.graph
 
@@ -206,6 +223,17 @@ class _Builder:
             trees = self._trees(rolled_out if self.config.reward_trees == "all" else [newest])
             self._add(Stage(f"steps-{newest}", LABEL, labels, {"trees": trees}, self._count))
         self._train(f"{kind}-{number}", config, current, f"steps-{newest}", 4.0 * self._count)
+
+    def _tree_scores(self) -> None:
+        """What the last reward model thinks of the steps that the loop searched: for people, nothing learns from it."""
+        config = self.config
+        if config.prm is None or config.scored_trees == "none":
+            return
+        model = self.models[f"prm-{config.iterations}"]
+        for number in range(1, config.iterations + 1) if config.scored_trees == "all" else [config.iterations]:
+            given = {"trees": StageRef(f"trees-{number}", TREES), "model": model}
+            settings = TreeScoreStage(scorer=config.scorer)
+            self._add(Stage(f"tree-scores-{number}", SCORE_TREES, settings, given, units=self._count))
 
     def _train(
         self, name: str, config: TrainConfig, start: str, labels: str, examples: float, steps_of: StageRef | None = None

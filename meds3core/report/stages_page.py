@@ -11,6 +11,7 @@ from rich.table import Table as TerminalTable
 from meds3core.evaluation.paired import SeedDifferences
 from meds3core.evaluation.stages import StageFigures, summary_line
 from meds3core.report.charts import WhiskerRow, whisker_table
+from meds3core.report.parts import FigureTable, Section
 from meds3core.report.standalone import asset, environment, inert_json, script_of, source_hash, write_pieces
 from meds3core.report.wording import MET, difference_row, percent, points, share_row
 
@@ -75,6 +76,18 @@ def write_stages_page(
         )
     )
     write_pieces(out, pieces)
+
+
+def stages_section(stages: Sequence[StageFigures], title: str = "What each stage was worth") -> Section:
+    """The page's figures as a part of another page: accuracies, differences to base and parent, and all as tables."""
+    tables = [_figures(stages)]
+    if any(stage.runs > 1 for stage in stages):
+        tables.append(_runs(stages))
+    return Section(
+        title=title,
+        intervals=tuple(chart for chart in _charts(stages) if chart is not None),
+        tables=tuple(FigureTable(table["title"], table["columns"], table["rows"]) for table in tables),
+    )
 
 
 def stages_table(stages: Sequence[StageFigures]) -> TerminalTable:

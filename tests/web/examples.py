@@ -14,6 +14,7 @@ from django.test import override_settings
 
 from meds3core.sandbox.questions import generate
 from tests.evaluations import measured
+from tests.evolutions import small_loop
 from tests.trees import built_labels, finished_search, search_spec
 from tests.web.people import person, token
 from webapp.accounts.actors import SYSTEM, Actor
@@ -111,6 +112,10 @@ def _tree(team: Team) -> Any:
     return Tree.objects.filter(job=_search(team)).earliest("position").pk
 
 
+def _evolution(team: Team) -> Any:
+    return small_loop(team).pk
+
+
 def _label_set(team: Team) -> Any:
     search = Job.objects.get(pk=_search(team))
     with TemporaryDirectory() as folder:
@@ -144,6 +149,8 @@ EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "estimate_id": _estimate,
     "label_set_id": _label_set,
     "part": lambda team: "standing",
+    "evolution_id": _evolution,
+    "stage": lambda team: "sft-1",
     "membership_id": _membership,
     "invitation_id": _invitation,
     "token_id": _token,

@@ -82,7 +82,7 @@ def test_an_evolution_is_started_with_its_preset(world, owner, version):
     answer = owner.post(url, fields_of(page) | {"name": "Loop", "settings.iterations": 1})
     assert answer.status_code == 302, answer.context["form"].errors
     job = Job.objects.get(team=world.team, kind="evolution")
-    assert answer.url == reverse("job", args=[world.team.slug, job.pk])
+    assert answer.url == reverse("evolution", args=[world.team.slug, job.pk])
     assert (job.title, job.spec["settings"]["iterations"]) == ("Loop", 1)
     assert job.spec["settings"]["search_shares"] == 2  # of the preset, on no input of the form's first page
 

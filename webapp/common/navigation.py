@@ -38,6 +38,7 @@ WORK = (
     Entry("Datasets", "database", "dataset-list", Action.DATASET_VIEW),
     Entry("Searches", "binary-tree-2", "search-list", Action.TREE_VIEW),
     Entry("Training", "school", "training-list", Action.JOB_VIEW),
+    Entry("Evolution", "refresh", "evolution-list", Action.JOB_VIEW),
     Entry("Models", "box", "model-list", Action.MODEL_VIEW),
     Entry("Evaluations", "chart-bar", "evaluation-list", Action.EVALUATION_VIEW),
     Entry("Jobs", "player-play", "job-list", Action.JOB_VIEW),

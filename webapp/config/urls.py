@@ -8,6 +8,7 @@ from webapp.config.api import api
 from webapp.datasets import urls as datasets
 from webapp.endpoints import urls as endpoints
 from webapp.evaluations import urls as evaluations
+from webapp.evolution import urls as evolution
 from webapp.health import urls as health
 from webapp.jobs import urls as jobs
 from webapp.registry import urls as registry
@@ -31,6 +32,7 @@ urlpatterns = [
     path("t/<slug:team_slug>/", include(datasets.team)),
     path("t/<slug:team_slug>/", include(trees.team)),
     path("t/<slug:team_slug>/", include(training.team)),
+    path("t/<slug:team_slug>/", include(evolution.team)),
     path("t/<slug:team_slug>/", include(registry.team)),
     path("t/<slug:team_slug>/", include(evaluations.team)),
     path("t/<slug:team_slug>/", include(webhooks.team)),

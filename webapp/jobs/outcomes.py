@@ -27,6 +27,7 @@ class Outcome:
 
 
 OUTCOMES: tuple[str, ...] = (
+    "webapp.jobs.outcomes.evolutions_of",
     "webapp.jobs.outcomes.searches_of",
     "webapp.jobs.outcomes.datasets_of",
     "webapp.jobs.outcomes.models_of",
@@ -54,6 +55,14 @@ def outcome(*, label: str, what: Any, icon: str, url_name: str, arguments: list[
         return [Outcome(label, str(what), icon, reverse(url_name, args=arguments))]
     except NoReverseMatch:
         return []
+
+
+def evolutions_of(*, job: Job) -> list[Outcome]:
+    """A loop is its own page."""
+    if job.kind != "evolution":
+        return []
+    arguments = [job.team.slug, job.pk]
+    return outcome(label="Evolution", what=job, icon="refresh", url_name="evolution", arguments=arguments)
 
 
 def searches_of(*, job: Job) -> list[Outcome]:

@@ -60,6 +60,11 @@ def jobs_page(
     return list(rows.order_by("-id")[:size])
 
 
+def evolution_usable(team: Team, job_id: UUID) -> bool:
+    """Whether a loop of the team may take over stages of this one: it is the team's."""
+    return Job.objects.filter(team=team, pk=job_id, kind="evolution").exists()
+
+
 def stages_of(*, job: Job) -> list[JobStage]:
     """A job's named parts: in their planned order, else in the order in which they began."""
     return list(JobStage.objects.filter(job=job).order_by("position", "id"))

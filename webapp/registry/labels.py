@@ -33,11 +33,12 @@ SAMPLED = 20
 # --- writes --------------------------------------------------------------------------------------------------------
 
 
-def label_set_register(*, job_id: UUID, attempt: int, folder: Path, name: str) -> LabelSet:
+def label_set_register(*, job_id: UUID, attempt: int, folder: Path, name: str, stage: str = "") -> LabelSet:
     """List a label set that a job built into `folder` (`meds3core.data.labels.write_labels`); its files are copied.
 
-    Asked again by the same job under the same name, it gives what is there, or finishes what an attempt left half-way.
-    Raises `StaleAttempt`, and `LabelFileError` when the folder holds no label set.
+    `stage` tells the sets of an evolution apart. Asked again by the same job under the same name, it gives what is
+    there, or finishes what an attempt left half-way. Raises `StaleAttempt`, and `LabelFileError` when the folder holds
+    no label set.
     """
     card = read_card(folder)
     with transaction.atomic():
@@ -45,6 +46,7 @@ def label_set_register(*, job_id: UUID, attempt: int, folder: Path, name: str) -
         row, _ = LabelSet.objects.get_or_create(
             job_id=job_id,
             name=name,
+            stage=stage,
             defaults={"team_id": Job.objects.values_list("team_id", flat=True).get(pk=job_id), "kind": card.kind},
         )
     if row.ready:

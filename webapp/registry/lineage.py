@@ -118,6 +118,7 @@ _DESCRIBED: Mapping[str, Callable[[UUID], dict[str, Any] | None]] = {
     "labels": _labels,
     "evaluation": _evaluation,
     "trees": _trees,
+    "evolution": _trees,
     "upload": _upload,
     "endpoint": _endpoint,
 }

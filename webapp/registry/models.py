@@ -68,6 +68,7 @@ class LabelSet(TeamEntity):
     kind = models.CharField(max_length=8, choices=Kind)
     ready = models.BooleanField(default=False)
     job = models.ForeignKey("jobs.Job", null=True, on_delete=models.SET_NULL, related_name="+")
+    stage = models.CharField(max_length=80, blank=True, help_text="Of the evolution that made it.")
     settings = models.JSONField(default=dict)
     counts = models.JSONField(default=dict, help_text="Kept and dropped, by reason.")
     records = models.PositiveIntegerField(default=0)

@@ -81,6 +81,7 @@ def training_create(request: HttpRequest, team: Team, method: str) -> HttpRespon
             "validation": datasets,
         },
         basic=chosen.basic,
+        left_out=("restart",),
         titles=TITLES,
         labels=LABELS,
     )

@@ -238,6 +238,12 @@ def trees_count(*, job_id: UUID) -> int:
     return Tree.objects.filter(job=job_id).count()
 
 
+def tree_ids_of_stage(*, job_id: UUID, stage: str) -> dict[str, UUID]:
+    """The trees that a stage of an evolution made, by the hash of their content."""
+    rows = Tree.objects.filter(job=job_id, stage=stage).order_by()
+    return dict(rows.values_list("content_hash", "pk"))
+
+
 def trees_unscored(*, job_id: UUID, model_id: UUID) -> list[UUID]:
     """The trees of a job that this reward model has not scored, in the order of stage and question."""
     scored = TreeScore.objects.filter(model=model_id, tree__job=job_id).values("tree")

@@ -7,6 +7,7 @@ was interrupted goes on inside.
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from meds3core.config.jobs import EvolutionSpec
@@ -14,12 +15,16 @@ from meds3core.evolution.evolve import evolve
 from meds3core.evolution.graph import PlannedStage, plan
 from meds3core.evolution.loop import EvolutionInputs, evolution_graph
 from meds3core.evolution.processes import default_processes, usable_cores
+from meds3core.evolution.restart import take_over
+from meds3core.evolution.stages.report import RESULT
 from webapp.jobs import reports
+from webapp.jobs.reports import job_folder
 from workers import inputs
 from workers.context import JobContext
 from workers.devices import device_wait
 from workers.keeping import kept_folder
 from workers.kinds.shelf import Shelf, StageSink
+from workers.kinds.takeover import Takeover
 
 PAGE = "report.html"
 
@@ -39,9 +44,10 @@ def run(context: JobContext) -> Mapping[str, Any]:
         graph = evolution_graph(spec.settings, given)
         planned: Mapping[str, PlannedStage] = plan(graph.stages)
         store = folder / "stages"
+        taken = _taken_over(context, planned, store)
         device_wait(context)
         at_once = default_processes()
-        with Shelf(context, spec, planned, store) as shelf:
+        with Shelf(context, spec, planned, store, given=given, taken=taken) as shelf:
             evolved = evolve(
                 spec.settings,
                 given,
@@ -52,11 +58,8 @@ def run(context: JobContext) -> Mapping[str, Any]:
                 sink=StageSink(shelf, context.reporter),
                 cancel=context.cancel,
             )
-        page = context.folder / PAGE
-        page.write_bytes(evolved.page.read_bytes())
-        reports.checkpoint_record(
-            job_id=context.job_id, attempt=context.attempt, name=PAGE, path=page, label="the report"
-        )
+        page = _keep(context, evolved.page, PAGE, "the report")
+        figures = _keep(context, folder / RESULT, RESULT, "the figures")
         prm = f"prm-{spec.settings.iterations}"
         return {
             "summary": evolved.result.summary,
@@ -64,7 +67,26 @@ def run(context: JobContext) -> Mapping[str, Any]:
             "prm": str(shelf.model_of(prm)) if prm in planned else None,
             "stages": [_line(figures) for figures in json.loads(evolved.result.model_dump_json())["stages"]],
             "page": str(page.relative_to(context.job_folder)),
+            "figures": str(figures.relative_to(context.job_folder)),
         }
+
+
+def _taken_over(context: JobContext, planned: Mapping[str, PlannedStage], store: Path) -> Takeover:
+    """The stages of another loop that this one begins with, linked into its own store."""
+    restart = context.spec.restart
+    if restart is None:
+        return Takeover()
+    origin = inputs.registered(restart.job, "evolution").id
+    others = sorted(job_folder(origin).glob("evolution-*/stages"), reverse=True)
+    return Takeover.from_loop(origin, take_over(planned, store, others, restart.stage))
+
+
+def _keep(context: JobContext, source: Path, name: str, label: str) -> Path:
+    """A file of the loop as one of the job's own."""
+    kept = context.folder / name
+    kept.write_bytes(source.read_bytes())
+    reports.checkpoint_record(job_id=context.job_id, attempt=context.attempt, name=name, path=kept, label=label)
+    return kept
 
 
 def _line(figures: Mapping[str, Any]) -> dict[str, Any]:

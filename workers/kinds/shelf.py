@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -13,10 +14,14 @@ from django.db import connection
 from meds3core.cli.evolution_progress import brief
 from meds3core.cli.progress import duration
 from meds3core.config.jobs import EvolutionSpec
+from meds3core.data.tree_scores import read_tree_scores
 from meds3core.data.trees import read_trees
 from meds3core.evolution.graph import External, PlannedStage, StageRef
+from meds3core.evolution.loop import EvolutionInputs
 from meds3core.evolution.stages.evaluate import EVALUATION
-from meds3core.evolution.store import finished_folder
+from meds3core.evolution.stages.labels import LABELS
+from meds3core.evolution.stages.score import TREE_SCORES
+from meds3core.evolution.store import finished_folder, read_record
 from meds3core.progress import ProgressEvent
 from meds3core.search.run import TREES
 from meds3core.training.events import TrainingStep, data_of
@@ -24,11 +29,14 @@ from webapp.datasets.selectors import rows_by_content
 from webapp.evaluations.services import evaluation_store
 from webapp.jobs import reports
 from webapp.jobs.models import State
+from webapp.registry.labels import label_set_register
 from webapp.registry.models import ModelKind
 from webapp.registry.services import model_register
-from webapp.trees.services import tree_store
+from webapp.trees.selectors import tree_ids_of_stage
+from webapp.trees.services import tree_score_store, tree_store
 from workers import inputs
 from workers.context import JobContext
+from workers.kinds.takeover import Takeover
 from workers.patience import patiently
 from workers.reporter import Reporter
 
@@ -49,12 +57,23 @@ class Shelf:
     """Use as a context: leaving it waits until everything is on the shelf, and raises what went wrong there."""
 
     def __init__(
-        self, context: JobContext, spec: EvolutionSpec, planned: Mapping[str, PlannedStage], store: Path
+        self,
+        context: JobContext,
+        spec: EvolutionSpec,
+        planned: Mapping[str, PlannedStage],
+        store: Path,
+        *,
+        given: EvolutionInputs,
+        taken: Takeover,
     ) -> None:
         self._context = context
         self._spec = spec
         self._planned = planned
         self._store = store
+        self._taken = taken
+        self._given = {given.policy: BASE, given.questions: "questions", given.held_out: "held-out"}
+        if given.validation is not None:
+            self._given[given.validation] = "validation"
         self._name = spec.name or context.title
         self._who = {"job_id": context.job_id, "attempt": context.attempt}
         self._models: dict[str, UUID] = {BASE: inputs.registered(spec.policy).id}
@@ -139,21 +158,34 @@ class Shelf:
     def _plan(self, event: ProgressEvent) -> None:
         rows = event.data["stages"]
         stages = [
-            {
-                "name": row["stage"],
-                "done": row["cached"],
-                "details": {
-                    "kind": row["kind"],
-                    "seconds_expected": row["seconds"],
-                    "after": sorted(self._planned[row["stage"]].stage.parents()),
-                },
-            }
-            for row in rows
+            {"name": row["stage"], "done": row["cached"], "details": self._details(row["stage"], row)} for row in rows
         ]
         reports.stages_plan(**self._who, stages=stages)
         for row in rows:  # in an order in which parents come first
             if row["cached"]:
                 self._put(row["stage"])
+
+    def _details(self, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+        """What is known of a stage beforehand; of one that is done, also what came of it."""
+        entry = self._planned[name]
+        details: dict[str, Any] = {
+            "kind": row["kind"],
+            "seconds_expected": row["seconds"],
+            "after": sorted(entry.stage.parents()),
+            "reads": {role: self._sources(entry, role) for role in entry.stage.inputs},
+        }
+        if row["cached"] and (record := read_record(self._store, entry.folder, entry.key)):
+            said = brief(row["kind"], record.figures)
+            details |= {"seconds": record.seconds, "figures": record.figures, "said": said}
+        return details | self._taken.details(name)
+
+    def _sources(self, entry: PlannedStage, role: str) -> list[str]:
+        """Whose results a stage reads in a role: names of stages, or of what the loop began with."""
+        names = [
+            self._given.get(one.path, "") if isinstance(one, External) else one.stage
+            for one in entry.stage.inputs_of(role)
+        ]
+        return [name for name in names if name]
 
     def _kind(self, name: str) -> str:
         return self._planned[name].stage.kind.name
@@ -162,18 +194,27 @@ class Shelf:
         """What this stage made. Everything here may have been put there before, by an earlier attempt."""
         entry = self._planned[name]
         folder, kind = finished_folder(self._store, entry.folder), entry.stage.kind.name
+        if self._taken.has(name):  # it stands on the shelf, put there by the loop that made it
+            if kind in TRAINED:
+                self._models[name] = self._taken.model(name)
+            return
+        title = f"{self._name} · {name}"
         if kind == "merge":
             self._put_trees(name, folder / TREES)
+        elif kind in ("labels", "control"):
+            label_set_register(**self._who, folder=folder / LABELS, name=title, stage=name)
         elif kind in TRAINED:
             model = model_register(
                 **self._who,
                 kind=TRAINED[kind],
-                name=f"{self._name} · {name}",
+                name=title,
                 folder=folder / name,
                 stage=name,
                 base_id=self._models[self._parent(entry, "start")],
             )
             self._models[name] = model.pk
+        elif kind == "score-trees":
+            self._put_scores(entry, folder / TREE_SCORES)
         elif kind == "evaluate":
             policy = name.removeprefix("evaluation-")
             evaluation_store(
@@ -201,6 +242,14 @@ class Shelf:
                 policy_id=policy,
                 stage=name,
             )
+
+    def _put_scores(self, entry: PlannedStage, file: Path) -> None:
+        trees, model = self._parent(entry, "trees"), self._models[self._parent(entry, "model")]
+        holder = self._taken.holder(trees) or self._context.job_id
+        known = tree_ids_of_stage(job_id=holder, stage=trees)
+        for row in read_tree_scores(file):
+            if tree := known.get(row.tree):
+                tree_score_store(**self._who, tree_id=tree, model_id=model, scores=row.scores)
 
     def _scorer(self, entry: PlannedStage) -> UUID | None:
         """The reward model whose scores an evaluation read."""

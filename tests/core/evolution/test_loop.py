@@ -98,9 +98,10 @@ def test_a_changed_setting_touches_only_what_depends_on_it(inputs):
 
     dpo = CLINIC["dpo"].model_copy(update={"learning_rate": 1e-4})
     after_dpo = {"dpo-2", "prm-2", "greedy-dpo-2", "samples-dpo-2", "prm-scores-base", "prm-scores-dpo-2"}
+    after_dpo |= {"tree-scores-2"}
     assert touched(dpo=dpo.model_dump()) == after_dpo | {"evaluation-base", "evaluation-dpo-2", "report"}
     prm = CLINIC["prm"].model_copy(update={"learning_rate": 1e-4})
-    scores = {"prm-2", "prm-scores-base", "prm-scores-dpo-2"}
+    scores = {"prm-2", "prm-scores-base", "prm-scores-dpo-2", "tree-scores-2"}
     assert touched(prm=prm.model_dump()) == scores | {"evaluation-base", "evaluation-dpo-2", "report"}
 
 

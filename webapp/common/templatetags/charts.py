@@ -6,6 +6,7 @@
     {% whiskers table %}          intervals one below the other on one scale
     {% bars "Depth" rows %}       a histogram of (label, count) or (label, count, hint)
     {% report_section section %}  a whole part of a report as a card
+    {% graph drawing "Stages" %}  what follows from what (webapp.common.graphs)
 
 Curves with thousands of points are drawn in the browser (static/jobs/curves.js).
 """
@@ -18,6 +19,7 @@ from django import template
 
 from meds3core.report.charts import Chart, WhiskerRow, WhiskerTable
 from meds3core.report.parts import Section
+from webapp.common.graphs import Drawing
 
 register = template.Library()
 
@@ -94,6 +96,12 @@ def bars(title: str, rows: Sequence[Sequence[Any]], x_label: str = "") -> dict[s
 def report_section(section: Section) -> dict[str, Any]:
     """A part of a report: words, charts, intervals, tables."""
     return {"section": section}
+
+
+@register.inclusion_tag("components/charts/graph.html")
+def graph(drawing: Drawing, label: str) -> dict[str, Any]:
+    """Nodes with arrows; each node is a link."""
+    return {"drawing": drawing, "label": label}
 
 
 def _short(count: int) -> str:

@@ -6,6 +6,10 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from meds3core.evaluation.intervals import Estimate
+from meds3core.evaluation.paired import PairedDifference, p_text
+from meds3core.report.wording import percent, points
+
 register = template.Library()
 
 
@@ -39,3 +43,21 @@ def strategy(key: dict[str, Any]) -> str:
     if key.get("scorer"):
         parts.append(f"({key['scorer']})")
     return f"{' '.join(parts)} @{key.get('n', 1)}"
+
+
+@register.filter
+def percent_of(estimate: Estimate | None) -> str:
+    """An estimate as reports write it: "56.0% [53.1, 58.9]"."""
+    return percent(estimate)
+
+
+@register.filter
+def points_of(found: PairedDifference | None) -> str:
+    """A difference as reports write it: "+16.0 [+13.1, +18.9], p < 0.001"."""
+    return points(found)
+
+
+@register.filter
+def p_of(p: float) -> str:
+    """A p-value as reports write it."""
+    return p_text(p)

@@ -12,7 +12,7 @@ from webapp.jobs.dispatch import QueueUnreachable
 from webapp.jobs.services import job_submit
 from webapp.jobs.transitions import JobError
 
-OWN_PAGES = {"search": "search"}
+OWN_PAGES = {"search": "search", "evolution": "evolution"}
 """Kinds of jobs that are shown on a page of their own; the others on the job's page."""
 
 
