@@ -86,7 +86,7 @@ def test_the_list_shows_own_and_bundled_models_with_their_scores(world, page, mo
     model_alias_set(actor=Actor(world.by_role[Role.OWNER]), model=model, alias="production")
     text = page.get(f"/t/{world.team.slug}/models/").content.decode()
     assert "Ward &lt;b&gt;policy&lt;/b&gt; v1" in text and "clinic-base v1" in text and "production" in text
-    assert "50.0%" in text and "62.5%" in text and "best-of-n, n = 8" in text
+    assert "50.0%" in text and "62.5%" in text and "best-of-n @8" in text
     assert "12.3%" not in text and other.name not in text
     assert "No models of this kind" in page.get(f"/t/{world.team.slug}/models/?kind=prm").content.decode()
 

@@ -16,6 +16,8 @@ from webapp.common.idempotency import idempotent
 from webapp.jobs.api import job_accepted
 from webapp.jobs.api_schemas import JobOut
 from webapp.registry import selectors, services
+from webapp.registry.ancestry import Thing, ancestry_of
+from webapp.registry.cards import card_text
 from webapp.registry.dependants import dependants_of
 from webapp.registry.importing import model_import
 from webapp.registry.models import ModelKind, ModelVersion
@@ -63,6 +65,43 @@ class ModelWhole(ModelOut):
     files: list[FileOut]
     provenance: dict[str, Any]
     depends: list[str] = Field(description="What stands against its deletion.")
+
+
+class ThingOut(Schema):
+    """Something in the lineage of a model."""
+
+    key: str = Field(description="Its name in `edges`.")
+    kind: str
+    id: UUID
+    stage: str = Field(description="Of trees of a loop: the stage that grew them.")
+    name: str
+    content_hash: str
+    job: UUID | None = Field(description="Its maker.")
+    made_in: str = Field(description="The stage of the loop that made it.")
+
+    @staticmethod
+    def of(thing: Thing) -> "ThingOut":
+        """As the API shows it."""
+        return ThingOut(
+            key=thing.key,
+            kind=thing.kind,
+            id=thing.id,
+            stage=thing.stage,
+            name=thing.label,
+            content_hash=thing.content_hash,
+            job=thing.job.pk if thing.job else None,
+            made_in=thing.made_in,
+        )
+
+
+class LineageOut(Schema):
+    """Where a model came from and what came of it."""
+
+    model: str = Field(description="The model's own name in `edges`.")
+    sources: list[ThingOut]
+    products: list[ThingOut]
+    edges: list[tuple[str, str]] = Field(description="From a source to what was made of it.")
+    more: bool = Field(description="Whether there is more than is shown.")
 
 
 class RootOut(Schema):
@@ -139,6 +178,30 @@ def import_roots(request: HttpRequest, team_slug: str) -> list[RootOut]:
 def model_show(request: HttpRequest, team_slug: str, model_id: UUID) -> ModelWhole:
     """One model."""
     return _whole(selectors.model_of(team=request.team, model_id=model_id))  # type: ignore[attr-defined]
+
+
+@router.get("/teams/{team_slug}/models/{uuid:model_id}/lineage", response=LineageOut, operation_id="model_lineage")
+@team_operation(Action.MODEL_VIEW)
+def model_lineage(request: HttpRequest, team_slug: str, model_id: UUID) -> LineageOut:
+    """What went into it, back to the questions, and what came of it."""
+    model = selectors.model_of(team=request.team, model_id=model_id)  # type: ignore[attr-defined]
+    found = ancestry_of(team=request.team, model=model)  # type: ignore[attr-defined]
+    return LineageOut(
+        sources=[ThingOut.of(each) for each in found.sources],
+        products=[ThingOut.of(each) for each in found.products],
+        edges=sorted(found.edges),
+        model=found.focus.key,
+        more=found.more,
+    )
+
+
+@router.get("/teams/{team_slug}/models/{uuid:model_id}/card", operation_id="model_card")
+@team_operation(Action.MODEL_VIEW)
+def model_card(request: HttpRequest, team_slug: str, model_id: UUID) -> HttpResponse:
+    """Its card as Markdown: facts alone."""
+    model = selectors.model_of(team=request.team, model_id=model_id)  # type: ignore[attr-defined]
+    text = card_text(team=request.team, model=model)  # type: ignore[attr-defined]
+    return HttpResponse(text, content_type="text/markdown; charset=utf-8")
 
 
 @router.get("/teams/{team_slug}/models/{uuid:model_id}/archive", operation_id="model_archive")

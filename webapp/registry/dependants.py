@@ -8,6 +8,7 @@ from webapp.evaluations.models import Evaluation
 from webapp.jobs.models import JobInput
 from webapp.jobs.transitions import ENDED
 from webapp.registry.models import ModelVersion
+from webapp.trees.models import Tree, TreeScore
 
 NAMED = 5
 """So many are named; the others are counted."""
@@ -44,6 +45,12 @@ def dependants_of(*, model: ModelVersion) -> Dependants:
     measured = Evaluation.objects.filter(Q(policy=model) | Q(scorer=model), ready=True).count()
     if measured:
         losing.append(f"{measured} evaluation{'s' if measured > 1 else ''} measured it and would not name it any more")
+    scored = TreeScore.objects.filter(model=model).count()
+    if scored:
+        losing.append(f"its scores of {scored:,} tree{'s' if scored > 1 else ''} go with it")
+    grown = Tree.objects.filter(policy=model).count()
+    if grown:
+        losing.append(f"{grown:,} tree{'s' if grown > 1 else ''} that it grew would not name it any more")
     return Dependants(blocking, losing)
 
 

@@ -1,7 +1,6 @@
 """What came of what: the inputs of a job with the hashes of their content, kept with what the job made."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -19,54 +18,6 @@ def inputs_of(*, job: Job) -> list[dict[str, Any]]:
     """
     rows = JobInput.objects.filter(job=job).order_by("id").values_list("kind", "thing")
     return [{"kind": kind, "id": str(thing), **_describe(kind, thing)} for kind, thing in rows]
-
-
-@dataclass(frozen=True)
-class Source:
-    """One line of where a model came from; `depth` says how far back."""
-
-    depth: int
-    kind: str
-    id: UUID
-    label: str
-    content_hash: str
-    maker: Job | None
-    gone: bool
-
-
-MOST_SOURCES = 100
-DEEPEST = 8
-
-
-def sources_of(*, job: Job | None) -> list[Source]:
-    """Everything that went into what a job made, down to data sets: each thing once, its own sources under it."""
-    found: list[Source] = []
-    seen: set[tuple[str, UUID]] = set()
-
-    def walk(maker: Job | None, depth: int) -> None:
-        if maker is None or depth > DEEPEST:
-            return
-        for each in JobInput.objects.filter(job=maker).order_by("id"):
-            if (each.kind, each.thing) in seen or len(found) >= MOST_SOURCES:
-                continue
-            seen.add((each.kind, each.thing))
-            described = _describe(each.kind, each.thing)
-            made_by = _maker(each.kind, each.thing)
-            label = described.get("name") or ("An upload" if each.kind == "upload" else "Deleted since")
-            digest = str(described.get("content_hash", ""))
-            found.append(Source(depth, each.kind, each.thing, str(label), digest, made_by, not described))
-            walk(made_by, depth + 1)
-
-    walk(job, 0)
-    return found
-
-
-def _maker(kind: str, thing: UUID) -> Job | None:
-    if kind == "trees":
-        return Job.objects.filter(pk=thing).first()
-    table = {"model": ModelVersion, "labels": LabelSet, "dataset": DatasetVersion, "evaluation": Evaluation}.get(kind)
-    row: Any = table.objects.select_related("job").filter(pk=thing).first() if table else None
-    return row.job if row else None
 
 
 def _describe(kind: str, thing: UUID) -> dict[str, Any]:

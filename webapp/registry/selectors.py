@@ -1,19 +1,21 @@
 """Reads of models, label sets and endpoints."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Case, Exists, F, FloatField, OuterRef, Prefetch, Q, QuerySet, Subquery, When
 from django.http import Http404
 
 from webapp.accounts.models import Team
 from webapp.accounts.selectors import theirs
 from webapp.common.files import Store, folder_of
+from webapp.datasets.models import DatasetVersion
 from webapp.evaluations.models import Evaluation, StrategyResult
 from webapp.jobs.models import Job, JobInput
-from webapp.registry.models import Endpoint, LabelSet, ModelAlias, ModelVersion
+from webapp.registry.models import Endpoint, LabelSet, ModelAlias, ModelKind, ModelVersion
 
 
 def model_usable(team: Team, model_id: UUID) -> bool:
@@ -45,15 +47,67 @@ def model_folder(*, model_id: UUID) -> Path:
 # --- pages and the API ---------------------------------------------------------------------------------------------
 
 
-def models_of(*, team: Team, kind: str = "", name: str = "") -> QuerySet[ModelVersion]:
+@dataclass(frozen=True)
+class ModelFilter:
+    """Which models a list shows, and in which order. What is empty does not narrow."""
+
+    kind: str = ""
+    name: str = ""
+    alias: str = ""
+    form: str = ""
+    """`whole` or `adapter`."""
+    origin: str = ""
+    """`own` or `bundled`."""
+
+
+def models_of(
+    *, team: Team, kind: str = "", name: str = "", wanted: ModelFilter | None = None
+) -> QuerySet[ModelVersion]:
     """The models that a team sees: its own and those that come with the product."""
+    wanted = wanted or ModelFilter(kind=kind, name=name)
     rows = ModelVersion.objects.filter(theirs(team), ready=True)
-    if kind:
-        rows = rows.filter(kind=kind)
-    if name:
-        rows = rows.filter(name__icontains=name)
+    if wanted.kind:
+        rows = rows.filter(kind=wanted.kind)
+    if wanted.name:
+        rows = rows.filter(name__icontains=wanted.name)
+    if wanted.alias:
+        rows = rows.filter(Exists(ModelAlias.objects.filter(model=OuterRef("pk"), alias=wanted.alias)))
+    if wanted.form:
+        rows = rows.filter(is_adapter=wanted.form == "adapter")
+    if wanted.origin:
+        rows = rows.filter(team=team) if wanted.origin == "own" else rows.exclude(team=team)
     aliases = Prefetch("aliases", queryset=ModelAlias.objects.order_by("alias"))
     return rows.select_related("team", "base", "job").defer("files", "provenance").prefetch_related(aliases)
+
+
+def best_first(*, team: Team, rows: QuerySet[ModelVersion], benchmark: UUID) -> QuerySet[ModelVersion]:
+    """Models by the most accurate strategy that the team measured on one benchmark; unmeasured ones last.
+
+    Of a policy it is its own answers that count, of a reward model those that were chosen by it. Accuracies on several
+    benchmarks would not be comparable, so there is no order over all.
+    """
+    measured = StrategyResult.objects.filter(
+        evaluation__team=team, evaluation__ready=True, evaluation__benchmark=benchmark
+    ).exclude(strategy="pass")
+    own = measured.filter(evaluation__policy=OuterRef("pk")).order_by("-accuracy").values("accuracy")[:1]
+    chosen = measured.filter(evaluation__scorer=OuterRef("pk")).order_by("-accuracy").values("accuracy")[:1]
+    best = Case(When(kind=ModelKind.POLICY, then=Subquery(own)), default=Subquery(chosen), output_field=FloatField())
+    return rows.annotate(best_accuracy=best).order_by(F("best_accuracy").desc(nulls_last=True), "-pk")
+
+
+def benchmarks_of(*, team: Team, size: int = 100) -> list[tuple[UUID, str]]:
+    """Versions of datasets on which the team measured something, the most used first."""
+    counts = Counter(
+        Evaluation.objects.filter(team=team, ready=True).exclude(benchmark=None).values_list("benchmark", flat=True)
+    )
+    rows = DatasetVersion.objects.filter(pk__in=counts).select_related("dataset")
+    named = {row.pk: str(row) for row in rows}
+    return [(pk, named[pk]) for pk, _ in counts.most_common(size) if pk in named]
+
+
+def aliases_of(*, team: Team) -> list[str]:
+    """The words that the team gave to models."""
+    return list(ModelAlias.objects.filter(team=team).order_by("alias").values_list("alias", flat=True).distinct()[:100])
 
 
 def model_of(*, team: Team, model_id: UUID) -> ModelVersion:
@@ -111,26 +165,35 @@ def model_evaluations(*, team: Team, model: ModelVersion, size: int = 20) -> lis
 
 @dataclass(frozen=True)
 class Score:
-    """The newest evaluation of a model in a sentence: greedy, and the best strategy."""
+    """An evaluation of a model in a sentence: greedy, the best strategy, or how well it finds wrong steps."""
 
     evaluation: Evaluation
-    greedy: float | None
-    best: float | None
-    best_strategy: str
+    greedy: StrategyResult | None
+    best: StrategyResult | None
+    """The most accurate of all; of a reward model, of those that its scores decide."""
 
 
-def scores_of(*, team: Team, models: Sequence[ModelVersion]) -> dict[UUID, Score]:
-    """What the team measured last of each of these policies."""
-    wanted = [model.pk for model in models]
-    # PostgreSQL knows no largest UUID; an id that sorts by age is compared instead.
-    later = Evaluation.objects.filter(team=team, ready=True, policy=OuterRef("policy"), pk__gt=OuterRef("pk"))
-    rows = Evaluation.objects.filter(~Exists(later), team=team, ready=True, policy__in=wanted)
-    return {row.policy_id: _score(row) for row in rows.prefetch_related("results")}
+def scores_of(*, team: Team, models: Sequence[ModelVersion], benchmark: UUID | None = None) -> dict[UUID, Score]:
+    """What the team measured last of each of these models, on one benchmark where it is named."""
+    found: dict[UUID, Score] = {}
+    for role in ("policy", "scorer"):
+        wanted = [each.pk for each in models if (each.kind == ModelKind.POLICY) == (role == "policy")]
+        if not wanted:
+            continue
+        rows = Evaluation.objects.filter(team=team, ready=True)
+        if benchmark is not None:
+            rows = rows.filter(benchmark=benchmark)
+        # PostgreSQL knows no largest UUID; an id that sorts by age is compared instead.
+        later = rows.filter(**{role: OuterRef(role)}, pk__gt=OuterRef("pk"))
+        newest = rows.filter(~Exists(later), **{f"{role}__in": wanted}).select_related("benchmark__dataset")
+        for row in newest.prefetch_related("results"):
+            found[getattr(row, f"{role}_id")] = _score(row, decided=role == "scorer")
+    return found
 
 
-def _score(row: Evaluation) -> Score:
+def _score(row: Evaluation, *, decided: bool) -> Score:
     results = sorted(row.results.all(), key=lambda each: (-each.accuracy, each.n))
-    greedy = next((each.accuracy for each in results if each.strategy == "greedy"), None)
-    best = results[0] if results else None
-    named = f"{best.strategy}, n = {best.n}" if best and best.n > 1 else best.strategy if best else ""
-    return Score(row, greedy, best.accuracy if best else None, named)
+    greedy = next((each for each in results if each.strategy == "greedy"), None)
+    # Whether any answer is right ("pass") is no way to answer; a reward model's name stands in brackets.
+    ways = [each for each in results if each.strategy != "pass" and (not decided or "(" in each.strategy)]
+    return Score(row, None if decided else greedy, ways[0] if ways else None)

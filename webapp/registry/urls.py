@@ -10,6 +10,7 @@ team = [
     path("models/<uuid:model_id>/", views.model_page, name="model"),
     path("models/<uuid:model_id>/archive/", views.model_archive, name="model-archive"),
     path("models/<uuid:model_id>/files/<path:file_name>", views.model_file, name="model-file"),
+    path("models/<uuid:model_id>/card/", views.model_card_file, name="model-card"),
     path("models/<uuid:model_id>/alias/", views.model_alias, name="model-alias"),
     path("models/<uuid:model_id>/rename/", views.model_rename, name="model-rename"),
     path("models/<uuid:model_id>/delete/", views.model_delete, name="model-delete"),

@@ -1,8 +1,11 @@
 """Pages of models: the list, a model, its files, its names, and the import."""
 
 import uuid
+from collections.abc import Collection
+from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
@@ -11,10 +14,12 @@ from meds3core.errors import UserError
 from webapp.accounts.models import Team
 from webapp.accounts.rules import Action, may
 from webapp.common.access import actor_of, team_page
-from webapp.common.downloads import archive_download, file_download
-from webapp.common.paging import page_of
+from webapp.common.downloads import archive_download, content_download, file_download
+from webapp.common.paging import PAGE_SIZE, Page, page_of
 from webapp.jobs.dispatch import QueueUnreachable
 from webapp.registry import selectors, services
+from webapp.registry.ancestry import ancestry_of
+from webapp.registry.cards import base_line, card_text, model_card, step_errors
 from webapp.registry.dependants import dependants_of
 from webapp.registry.forms import (
     SOURCES,
@@ -26,59 +31,120 @@ from webapp.registry.forms import (
     UploadImportForm,
 )
 from webapp.registry.importing import model_import
-from webapp.registry.lineage import sources_of
 from webapp.registry.models import ModelKind, ModelVersion
-from webapp.registry.showing import archive_name, card_of, offered_aliases, shown_rows
+from webapp.registry.showing import archive_name, offered_aliases, score_tables, shown_rows
 from webapp.registry.sources import hub_offered, roots_offered
 
 
 @team_page(Action.MODEL_VIEW)
 @require_GET
 def model_list(request: HttpRequest, team: Team) -> HttpResponse:
-    """The team's models and those that come with the product, newest first."""
-    kind = request.GET.get("kind", "")
-    chosen = kind if kind in ModelKind.values else ""
-    page = page_of(selectors.models_of(team=team, kind=chosen), request.GET)
+    """The team's models and those that come with the product: filtered, newest or best first."""
+    wanted = _filter(request)
+    benchmarks = selectors.benchmarks_of(team=team)
+    asked = request.GET.get("benchmark", "")
+    benchmark = next((pk for pk, _ in benchmarks if str(pk) == asked), None)
+    rows = selectors.models_of(team=team, wanted=wanted)
+    best = request.GET.get("sort") == "best" and bool(benchmarks)
+    if best:
+        benchmark = benchmark or benchmarks[0][0]
+        page = _ranked(selectors.best_first(team=team, rows=rows, benchmark=benchmark), request)
+    else:
+        page = page_of(rows, request.GET)
+    here = {name: value for name, value in request.GET.items() if name not in ("before", "after", "page", "kind")}
     context = {
         "team": team,
         "page": page,
-        "rows": shown_rows(team=team, models=page.rows),
-        "kind": chosen,
+        "rows": shown_rows(team=team, models=page.rows, benchmark=benchmark),
+        "wanted": wanted,
         "kinds": ModelKind.choices,
+        "kept": urlencode(here),
+        "benchmarks": benchmarks,
+        "benchmark": benchmark,
+        "benchmark_name": dict(benchmarks).get(benchmark, ""),
+        "best": best,
+        "aliases": selectors.aliases_of(team=team),
+        "narrowed": any((wanted.kind, wanted.name, wanted.alias, wanted.form, wanted.origin)),
         "may_change": may(request.membership.role, Action.MODEL_CHANGE),
     }
     return render(request, "registry/list.html", context)
 
 
+def _filter(request: HttpRequest) -> selectors.ModelFilter:
+    def one_of(name: str, words: Collection[str]) -> str:
+        value = request.GET.get(name, "")
+        return value if value in words else ""
+
+    return selectors.ModelFilter(
+        kind=one_of("kind", ModelKind.values),
+        name=request.GET.get("name", "")[:200].replace("\0", ""),
+        alias=request.GET.get("alias", "")[:40].replace("\0", ""),
+        form=one_of("form", ("whole", "adapter")),
+        origin=one_of("origin", ("own", "bundled")),
+    )
+
+
+def _ranked(rows: QuerySet[ModelVersion], request: HttpRequest) -> Page:
+    """A page of a list that is not in the order of ids."""
+    number = request.GET.get("page", "1")
+    at = min(int(number), 1000) if number.isdecimal() and len(number) < 6 else 1
+    start = (max(at, 1) - 1) * PAGE_SIZE
+    found = list(rows[start : start + PAGE_SIZE + 1])
+    kept = {name: value for name, value in request.GET.items() if name not in ("before", "after", "page")}
+    return Page(
+        found[:PAGE_SIZE],
+        urlencode(kept | {"page": at - 1}) if at > 1 else "",
+        urlencode(kept | {"page": at + 1}) if len(found) > PAGE_SIZE else "",
+    )
+
+
 @team_page(Action.MODEL_VIEW)
 @require_GET
 def model_page(request: HttpRequest, team: Team, model_id: uuid.UUID) -> HttpResponse:
-    """One model: card, files, where it came from, what was made of it and measured."""
+    """One model: scores, where it came from and what came of it, card, files, names."""
     model = selectors.model_of(team=team, model_id=model_id)
     role = request.membership.role
     own = model.team_id == team.pk
     may_change = own and may(role, Action.MODEL_CHANGE)
     maker = model.job if own else None
+    evaluations = selectors.model_evaluations(team=team, model=model)
+    ancestry = ancestry_of(team=team, model=model)
     context = {
         "team": team,
         "model": model,
         "own": own,
-        "card": card_of(model),
+        "card": model_card(model=model, ancestry=ancestry, evaluations=evaluations),
         "files": model.files,
         "maker": maker,
-        "sources": sources_of(job=maker),
-        "children": selectors.made_from(team=team, model=model),
+        "ancestry": ancestry,
+        "drawing": ancestry.drawing,
+        "is_policy": model.kind == ModelKind.POLICY,
+        "scores": score_tables(model=model, evaluations=evaluations),
+        "errors": [(each, step_errors(each)) for each in evaluations if model.kind != ModelKind.POLICY],
+        "base_line": base_line(model) if model.is_adapter else "",
         "versions": selectors.other_versions(team=team, model=model),
         "jobs": selectors.jobs_with(team=team, model=model),
-        "evaluations": selectors.model_evaluations(team=team, model=model),
+        "evaluations": evaluations,
         "aliases": [each.alias for each in model.aliases.order_by("alias")],
         "offered_aliases": offered_aliases(model) if may_change else [],
         "may_change": may_change,
-        "may_run": maker is not None and may(role, Action.JOB_SUBMIT) and maker.kind != "model-import",
+        "may_submit": may(role, Action.JOB_SUBMIT),
+        "may_run": maker is not None
+        and may(role, Action.JOB_SUBMIT)
+        and maker.kind not in ("model-import", "evolution"),
         "dependants": dependants_of(model=model) if may_change else None,
         "rename": RenameForm(initial={"name": model.name}) if may_change else None,
     }
     return render(request, "registry/model.html", context)
+
+
+@team_page(Action.MODEL_VIEW)
+@require_GET
+def model_card_file(request: HttpRequest, team: Team, model_id: uuid.UUID) -> HttpResponseBase:
+    """The card as Markdown, to keep beside the weights."""
+    model = selectors.model_of(team=team, model_id=model_id)
+    text = card_text(team=team, model=model)
+    return content_download(text, name=f"{archive_name(model)}.md", content_type="text/markdown; charset=utf-8")
 
 
 @team_page(Action.MODEL_VIEW)
