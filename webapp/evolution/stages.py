@@ -205,7 +205,7 @@ def stages_drawing(stages: Sequence[Stage], *, current: str = "") -> Drawing:
     nodes = [
         Node(
             key=stage.name,
-            title=stage.name.replace("evaluation-", "measured: ").replace("control-samples", "samples"),
+            title=_short_name(stage.name),
             url=stage.url,
             note=_note(stage),
             tone=stage.row.state + (" graph-taken" if stage.taken_from else ""),
@@ -217,7 +217,14 @@ def stages_drawing(stages: Sequence[Stage], *, current: str = "") -> Drawing:
         for stage in stages
     ]
     edges = [(parent, stage.name) for stage in stages for parent in stage.after]
-    return draw(nodes, edges, lanes=LANES, box=(105.0, 42.0))
+    return draw(nodes, edges, lanes=LANES, box=(106.0, 42.0))
+
+
+def _short_name(name: str) -> str:
+    """A name as its box has room for it; what is left out is said by the column that it stands in."""
+    for long, short in (("evaluation-", "eval "), ("control-samples", "samples"), ("prm-scores-", "scores ")):
+        name = name.replace(long, short)
+    return name
 
 
 def lane_of(name: str, kind: str) -> int:

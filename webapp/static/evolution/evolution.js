@@ -89,12 +89,13 @@
     if (kept && chosen && !kept.contains(document.activeElement)) open(chosen, false);
   };
   const receive = (message) => {
-    if (message.seq > seq) seq = message.seq;
+    const news = message.seq > seq;
+    if (news) seq = message.seq;
     if (message.state && message.state !== root.dataset.state) {
       root.dataset.state = message.state;
       for (const ask of document.querySelectorAll("[data-when]")) ask.hidden = !ask.dataset.when.split(" ").includes(message.state);
     }
-    if (message.parts && Object.keys(message.parts).length) timer ??= setTimeout(draw, EVERY);
+    if (news && message.parts) timer ??= setTimeout(draw, EVERY);
   };
   studio.follow(root.dataset.evolution, { opening: () => `after=${seq}`, receive });
   if (chosen) open(chosen, false);
