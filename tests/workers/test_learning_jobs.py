@@ -22,7 +22,7 @@ from webapp.jobs.transitions import ENDED
 from webapp.registry.bundled import bundled_ensure
 from webapp.registry.models import LabelSet, ModelVersion
 from webapp.registry.selectors import model_folder
-from webapp.trees.models import Tree
+from webapp.trees.models import Tree, TreeScore
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.django_db(transaction=True)]
 
@@ -133,6 +133,13 @@ def test_the_loop_leaves_trees_models_and_evaluations(stack, ward, policy):
     assert models["dpo-2"].base == models["sft-2"]
     assert result["final"] == str(models["dpo-2"].pk)
     assert result["prm"] == str(models["prm-2"].pk)
+    sets = {one.stage: one for one in LabelSet.objects.filter(job=job, ready=True)}
+    assert set(sets) == {"sft-set-1", "control-set-1", "sft-set-2", "pairs-2", "steps-2"}
+    assert all(one.records == stages.get(name=name).details["figures"]["kept"] for name, one in sets.items())
+    last = Tree.objects.filter(job=job, stage="trees-2")
+    scores = TreeScore.objects.filter(model=models["prm-2"])
+    assert {one.tree_id for one in scores} == {tree.pk for tree in last}
+    assert all(len(one.scores) == one.tree.nodes + 1 for one in scores)
     evaluations = {one.stage: one for one in Evaluation.objects.filter(job=job, ready=True)}
     assert set(evaluations) == {f"evaluation-{name}" for name in ("base", "sft-1", "control-1", "sft-2", "dpo-2")}
     assert evaluations["evaluation-dpo-2"].scorer == models["prm-2"]

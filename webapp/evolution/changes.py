@@ -95,7 +95,7 @@ def _compared(first: Evaluation, second: Evaluation) -> "Comparison":
 def _greedy_of(evaluation: Evaluation) -> StoredEvaluation:
     """Its greedy answers alone: strategies are compared on the evaluations' own page, and here a page waits."""
     stored = read_evaluation(folder_of(Store.EVALUATIONS, evaluation.pk))
-    alone = {"samples": (), "strategies": {}}
+    alone: dict[str, object] = {"samples": (), "strategies": {}}
     return StoredEvaluation(stored.evaluation, tuple(row.model_copy(update=alone) for row in stored.rows))
 
 

@@ -167,13 +167,13 @@ def _made(job: Job, rows: Sequence[JobStage]) -> dict[str, list[Made]]:
     for holder, stage, count in trees:
         url = f"{reverse('search', args=[slug, holder])}?stage={stage}"
         add(holder, stage, Made("trees", holder, "Trees", f"{count:,} trees", "binary-tree-2", url))
-    tables = (
+    tables: tuple[tuple[Any, str, str, str, str], ...] = (
         (LabelSet, "labels", "Label set", "pencil-check", "label-set"),
         (ModelVersion, "model", "Model", "box", "model"),
         (Evaluation, "evaluation", "Evaluation", "chart-bar", "evaluation"),
     )
     for table, kind, label, icon, url_name in tables:
-        things = table._default_manager.filter(job__in=jobs, ready=True).exclude(stage="").order_by("pk")  # type: ignore[attr-defined]
+        things = table._default_manager.filter(job__in=jobs, ready=True).exclude(stage="").order_by("pk")
         for thing in things.defer("facts", "provenance", "files") if table is ModelVersion else things:
             url = reverse(url_name, args=[slug, thing.pk])
             add(thing.job_id, thing.stage, Made(kind, thing.pk, label, str(thing), icon, url))

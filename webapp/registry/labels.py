@@ -168,7 +168,9 @@ def _example(record: dict[str, Any]) -> Example:
 
 
 def made_from(*, label_set: LabelSet) -> list[Job]:
-    """The searches whose trees it was built from."""
+    """The searches whose trees it was built from; of a loop's own set the loop."""
+    if label_set.stage and label_set.job is not None:
+        return [label_set.job]
     named = JobInput.objects.filter(job=label_set.job_id, kind="trees").values("thing")
     return list(Job.objects.filter(pk__in=named).order_by("id"))
 

@@ -61,7 +61,7 @@ def model_list(request: HttpRequest, team: Team) -> HttpResponse:
         "kept": urlencode(here),
         "benchmarks": benchmarks,
         "benchmark": benchmark,
-        "benchmark_name": dict(benchmarks).get(benchmark, ""),
+        "benchmark_name": dict(benchmarks).get(benchmark, "") if benchmark else "",
         "best": best,
         "aliases": selectors.aliases_of(team=team),
         "narrowed": any((wanted.kind, wanted.name, wanted.alias, wanted.form, wanted.origin)),

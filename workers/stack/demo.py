@@ -66,7 +66,7 @@ class Demo:
         if owner is None:
             raise StackError("The demo belongs to somebody: name a person who is in a team with --owner.")
         job = demo_job(owner, self._sample)
-        display.say(f"  {stack.url}{reverse('job', args=[job.team.slug, job.pk])}", style="bold")
+        display.say(f"  {stack.url}{reverse('evolution', args=[job.team.slug, job.pk])}", style="bold")
         ended = _follow(job, display, stack, wish)
         if ended is None:
             return None
