@@ -154,6 +154,8 @@ def _measured(model: ModelVersion, evaluations: Sequence[Evaluation]) -> Part:
     rows = []
     for each in evaluations:
         where = f"{each.benchmark or 'a benchmark that was deleted'}, {each.questions:,} questions"
+        if model.kind != ModelKind.POLICY:
+            where += f", answers of {each.policy or 'a policy that was deleted'}"
         results = list(each.results.all())
         greedy = next((one for one in results if one.strategy == "greedy"), None)
         chosen = each.figures.get("chosen") or {}
@@ -161,8 +163,8 @@ def _measured(model: ModelVersion, evaluations: Sequence[Evaluation]) -> Part:
             rows.append((f"{where}, greedy", share_text(greedy.accuracy, greedy.low, greedy.high)))
         if chosen:
             test, key = chosen["test"], chosen["chosen"]
-            named = f"{key.get('strategy')} @{key.get('n')}"
-            rows.append((f"{where}, {named}, chosen beforehand", share_text(test["value"], test["low"], test["high"])))
+            named = f"{key.get('strategy')} @{key.get('n')} ({chosen.get('how') or 'not known how it was chosen'})"
+            rows.append((f"{where}, {named}", share_text(test["value"], test["low"], test["high"])))
         if model.kind != ModelKind.POLICY:
             rows += [(f"{where}, {name}", text) for name, text in step_errors(each)]
     if not rows:

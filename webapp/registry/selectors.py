@@ -160,7 +160,8 @@ def model_evaluations(*, team: Team, model: ModelVersion, size: int = 20) -> lis
     """The team's evaluations that measured this model, with their strategies best first."""
     rows = Evaluation.objects.filter(Q(policy=model) | Q(scorer=model), team=team, ready=True)
     results = Prefetch("results", queryset=StrategyResult.objects.order_by("-accuracy"))
-    return list(rows.select_related("benchmark__dataset").prefetch_related(results).order_by("-id")[:size])
+    rows = rows.select_related("benchmark__dataset", "policy").prefetch_related(results)
+    return list(rows.order_by("-id")[:size])
 
 
 @dataclass(frozen=True)

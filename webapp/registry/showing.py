@@ -106,7 +106,8 @@ def score_tables(*, model: ModelVersion, evaluations: Sequence[Evaluation]) -> l
         greedy = [one for one in results if one.strategy == "greedy"]
         ways = [one for one in results if one.strategy != "greedy"]
         rows = [_whisker(one) for one in (*greedy, *ways[:MOST_WAYS])]
-        table = whisker_table(f"{each.benchmark or 'A benchmark that was deleted'}", rows)
+        title = str(each.benchmark or "A benchmark that was deleted")
+        table = whisker_table(f"{title}, answers of {each.policy}" if decided else title, rows)
         if table is not None:
             found.append((each, table))
     return found
