@@ -23,6 +23,8 @@ from webapp.accounts.models import ApiToken, Membership, Team
 from webapp.accounts.rules import Role
 from webapp.accounts.selectors import user_by_name
 from webapp.accounts.services import membership_set
+from webapp.annotation.models import StepFlag
+from webapp.annotation.services import step_flag
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.services import dataset_from_questions
 from webapp.endpoints.services import endpoint_create
@@ -116,6 +118,11 @@ def _evolution(team: Team) -> Any:
     return small_loop(team).pk
 
 
+def _flag(team: Team) -> Any:
+    tree = Tree.objects.get(pk=example(team, "tree_id"))
+    return step_flag(actor=Actor(_owner(team)), tree=tree, idx=1 + StepFlag.objects.count() % tree.nodes).pk
+
+
 def _label_set(team: Team) -> Any:
     search = Job.objects.get(pk=_search(team))
     with TemporaryDirectory() as folder:
@@ -146,6 +153,9 @@ def _endpoint(team: Team) -> Any:
 EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "search_id": _search,
     "tree_id": _tree,
+    "flag_id": _flag,
+    "other_id": lambda team: example(team, "tree_id"),
+    "node": lambda team: 1,
     "estimate_id": _estimate,
     "label_set_id": _label_set,
     "part": lambda team: "standing",
@@ -190,6 +200,7 @@ def example(team: Team, name: str) -> Any:
 BODIES: dict[str, Callable[[Team], Any]] = {
     "POST api/v1/teams/<team_slug>/searches/<search_id>/nodes/search": lambda team: {"text": "thought"},
     "POST api/v1/teams/<team_slug>/searches/<search_id>/scores": lambda team: {"model": str(uuid4())},
+    "POST api/v1/teams/<team_slug>/trees/<tree_id>/flags": lambda team: {"node": 1},
     "PATCH api/v1/teams/<team_slug>/datasets/<dataset_id>": lambda team: {"name": "x"},
     "POST api/v1/teams/<team_slug>/dataset-versions/<version_id>/questions/search": lambda team: {"text": "x"},
     "POST api/v1/teams/<team_slug>/dataset-versions/<version_id>/checks": lambda team: {},

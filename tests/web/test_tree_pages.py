@@ -1,6 +1,8 @@
 """Pages of searches, trees and label sets: what they show, what they submit, what they refuse."""
 
+import html
 import json
+import zlib
 
 import pytest
 
@@ -13,7 +15,7 @@ from webapp.jobs.models import Job, State
 from webapp.registry.bundled import bundled_ensure
 from webapp.registry.models import LabelSet, ModelVersion
 from webapp.trees.models import NodeRow, SearchQuestion, Tree
-from webapp.trees.services import tree_score_store
+from webapp.trees.services import arena_read, tree_score_store
 
 pytestmark = pytest.mark.django_db
 
@@ -115,19 +117,20 @@ def test_a_tree_shows_every_step_with_its_numbers_and_scores(world, page, search
     shown = page.get(url(world, f"trees/{tree.pk}/"))
     body = text(shown)
     rows = shown.context["grid"].rows
-    assert [row.node.idx for row in rows] == [0, 1, 2, 4, 3], "each step below the one that it follows"
+    assert [row.node.id for row in rows] == [0, 1, 2, 4, 3], "each step below the one that it follows"
     assert [row.level for row in rows] == [1, 2, 3, 4, 3]
     for wanted in ("A worse thought.", "3 of 4", "right: 7", "wrong: 8", "Judge v1", "0.91", "sample rollout"):
         assert wanted in body
-    assert shown.context["grid"].question["text"] in shown.context["grid"].question["text"]
+    assert shown.context["question"].text in html.unescape(shown.content.decode())
     answer = page.get(url(world, f"trees/{tree.pk}/json/"))
     assert json.loads(answer.content)["format"] == "meds3-tree/1"
     assert "attachment" in answer["Content-Disposition"]
 
 
 def test_scripts_in_a_step_stay_letters(world, page, search):
-    NodeRow.objects.filter(tree__job=search, idx=1).update(text="<script>alert(1)</script>")
     tree = Tree.objects.filter(job=search).earliest("position")
+    line = arena_read(bytes(tree.arena)).replace("A first thought.", "<script>alert(1)</script>")
+    Tree.objects.filter(pk=tree.pk).update(arena=zlib.compress(line.encode()))
     assert "<script>alert" not in page.get(url(world, f"trees/{tree.pk}/")).content.decode()
 
 

@@ -37,6 +37,7 @@ class Action(StrEnum):
     MODEL_VIEW = "model.view"
     MODEL_CHANGE = "model.change"
     TREE_VIEW = "tree.view"
+    STEP_FLAG = "step.flag"
     EVALUATION_VIEW = "evaluation.view"
     EVALUATION_CHANGE = "evaluation.change"
     WEBHOOK_MANAGE = "webhook.manage"
@@ -72,6 +73,7 @@ RULES: Mapping[Action, frozenset[Role]] = {
     Action.MODEL_VIEW: _READERS,
     Action.MODEL_CHANGE: _MANAGERS,
     Action.TREE_VIEW: _READERS,
+    Action.STEP_FLAG: _MANAGERS | {Role.ANNOTATOR},  # and withdraw what one flagged; managers what anybody did
     Action.EVALUATION_VIEW: _READERS,
     Action.EVALUATION_CHANGE: _MANAGERS,
     Action.WEBHOOK_MANAGE: _OWNER,

@@ -17,6 +17,7 @@ WORDS: Mapping[str, Mapping[Action, str]] = {
     },
     "Results": {
         Action.TREE_VIEW: "Read searches and their trees",
+        Action.STEP_FLAG: "Flag steps of trees with a comment",
         Action.MODEL_VIEW: "Read and download models and label sets",
         Action.MODEL_CHANGE: "Import, rename, point to and delete models",
         Action.EVALUATION_VIEW: "Read evaluations",

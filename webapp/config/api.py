@@ -15,6 +15,7 @@ from meds3core.errors import UserError
 from webapp.accounts.api import router as accounts
 from webapp.accounts.api_auth import PageAuth, TokenAuth
 from webapp.accounts.rules import OperatorAction
+from webapp.annotation.api import router as annotation
 from webapp.common.access import PUBLIC, Access, access_of, declared, operator_page
 from webapp.common.invalid import what_is_wrong
 from webapp.common.problems import problem
@@ -132,5 +133,6 @@ api = Api(
     description="Teams, datasets, searches, training runs, models and evaluations of one instance.",
     docs_decorator=operator_page(OperatorAction.API_DOCS, or_token=True),
 )
-for router in (accounts, jobs, operations, uploads, datasets, trees, registry, endpoints, evaluations, webhooks):
+ROUTERS = (accounts, jobs, operations, uploads, datasets, trees, annotation, registry, endpoints, evaluations, webhooks)
+for router in ROUTERS:
     api.add_router("", router)

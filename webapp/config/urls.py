@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from webapp.accounts import urls as accounts
+from webapp.annotation import urls as annotation
 from webapp.common import views as common
 from webapp.config.api import api
 from webapp.datasets import urls as datasets
@@ -31,6 +32,7 @@ urlpatterns = [
     path("t/<slug:team_slug>/", include(uploads.team)),
     path("t/<slug:team_slug>/", include(datasets.team)),
     path("t/<slug:team_slug>/", include(trees.team)),
+    path("t/<slug:team_slug>/", include(annotation.team)),
     path("t/<slug:team_slug>/", include(training.team)),
     path("t/<slug:team_slug>/", include(evolution.team)),
     path("t/<slug:team_slug>/", include(registry.team)),

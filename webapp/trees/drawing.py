@@ -8,13 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from webapp.trees.models import Tree, TreeScore
-from webapp.trees.reading import drop_of
+from webapp.trees.reading import DROP_SHOWN, drop_of
 from webapp.trees.services import arena_read
 
 FORMAT = "meds3-drawing/1"
 MOVES = ("root", "reason", "finish", "reflect")
-DROP_SHOWN = 0.3
-"""Losses of value from a step to the next that are drawn as drops, from here on."""
 MOST_TEXTS = 2000
 """Nodes of the largest tree whose steps' beginnings are given too."""
 BEGINNING = 90

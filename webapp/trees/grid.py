@@ -1,15 +1,14 @@
 """A stored tree as the rows of an accessible table: depth first, so that every step stands below the one before it."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from webapp.trees.models import NodeRow, Tree, TreeScore
-from webapp.trees.services import arena_read
+from meds3core.types.tree import Node, Tree
+from webapp.trees.models import TreeScore
+from webapp.trees.reading import NodeFigures, node_figures
 
-MOST_ROWS = 2000
-"""Rows of a page; a larger tree is downloaded."""
+ROWS = 100
+"""Rows of a page: with more, a browser has thousands of elements to keep."""
 DEEPEST_INDENT = 24
 
 
@@ -17,60 +16,95 @@ DEEPEST_INDENT = 24
 class Row:
     """One node, and where it stands among its siblings."""
 
-    node: NodeRow
-    indent: int
+    node: Node
+    figures: NodeFigures
     level: int
     place: int
     siblings: int
     has_children: bool
-    answer: str
-    truncated: bool
-    copies: int
-    samples: list[dict[str, Any]]
     scores: list[float | None]
+    flags: int
+
+    @property
+    def marked(self) -> bool:
+        """Whether there is anything to be said of it beside its figures."""
+        node = self.node
+        special = node.answer is not None or node.verdict is not None or node.truncated or node.closing
+        return special or bool(self.flags) or self.figures.drops
+
+    @property
+    def indent(self) -> int:
+        """How far to the right it stands."""
+        return min(self.node.depth, DEEPEST_INDENT)
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What a tree's page shows of it."""
+    """A page of the table. Places count from 0; `before` and `after` are the first places of the pages beside it."""
 
-    question: dict[str, Any]
-    gold: str
-    provenance: dict[str, Any]
     rows: list[Row]
-    left_out: int
+    first: int
+    total: int
+    before: int | None
+    after: int | None
+
+    @property
+    def last(self) -> int:
+        """The place of its last row, counted from 1."""
+        return self.first + len(self.rows)
 
 
-def tree_grid(*, tree: Tree, scores: Sequence[TreeScore]) -> Grid:
-    """The tree's question and nodes, with a column for each reward model's scores."""
-    arena = json.loads(arena_read(bytes(tree.arena)))
-    nodes = list(NodeRow.objects.filter(tree=tree).order_by("idx"))
-    children: dict[int, list[int]] = {}
-    for node in nodes[1:]:
-        children.setdefault(node.parent_idx, []).append(node.idx)
-    rows: list[Row] = []
-    waiting = [(0, 1, 1)] if nodes else []
-    while waiting and len(rows) < MOST_ROWS:
-        idx, place, siblings = waiting.pop()
-        below = children.get(idx, [])
-        waiting += [(child, at, len(below)) for at, child in reversed(list(enumerate(below, start=1)))]
-        node, stored = nodes[idx], arena["nodes"][idx]
+def tree_grid(
+    *,
+    tree: Tree,
+    scores: Sequence[TreeScore],
+    flags: Mapping[int, int],
+    first: int = 0,
+    node: int | None = None,
+    size: int = ROWS,
+) -> Grid:
+    """The page of the table that begins at `first`, or the one that holds `node`; a column for each model's scores."""
+    children = tree.children()
+    order = _depth_first(children)
+    total = len(order)
+    if node is not None:
+        first = order.index(node) // size * size
+    first = max(0, min(first, total - 1))
+    figures = node_figures(tree)
+    rows = []
+    for idx in order[first : first + size]:
+        one = tree.nodes[idx]
+        beside = children[one.parent] if one.parent >= 0 else [idx]
         rows.append(
             Row(
-                node=node,
-                indent=min(node.depth, DEEPEST_INDENT),
-                level=node.depth + 1,
-                place=place,
-                siblings=siblings,
-                has_children=bool(below),
-                answer=stored.get("answer") or "",
-                truncated=bool(stored.get("truncated")),
-                copies=stored.get("copies", 1),
-                samples=stored.get("samples", []),
-                scores=[one.scores[idx] if idx < len(one.scores) else None for one in scores],
+                node=one,
+                figures=figures[idx],
+                level=one.depth + 1,
+                place=beside.index(idx) + 1,
+                siblings=len(beside),
+                has_children=bool(children[idx]),
+                scores=[score_at(each, idx) for each in scores],
+                flags=flags.get(idx, 0),
             )
         )
-    gold = arena["question"].get("gold") or {}
     return Grid(
-        arena["question"], str(gold.get("value", "")), arena["provenance"], rows, max(0, len(nodes) - len(rows))
+        rows=rows,
+        first=first,
+        total=total,
+        before=max(0, first - size) if first else None,
+        after=first + size if first + size < total else None,
     )
+
+
+def score_at(score: TreeScore, idx: int) -> float | None:
+    """A model's score of a node; none where it has none, or where the tree did not fit the model."""
+    return score.scores[idx] if idx < len(score.scores) else None
+
+
+def _depth_first(children: Sequence[Sequence[int]]) -> list[int]:
+    order, waiting = [], [0]
+    while waiting:
+        idx = waiting.pop()
+        order.append(idx)
+        waiting.extend(reversed(children[idx]))
+    return order

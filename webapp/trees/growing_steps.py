@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from webapp.trees.grid import DEEPEST_INDENT, MOST_ROWS
+from webapp.trees.grid import DEEPEST_INDENT
 from webapp.trees.reading import drop_of
+
+MOST_ROWS = 2000
+"""Rows of the table; the drawing has them all."""
 
 
 @dataclass(frozen=True, slots=True)

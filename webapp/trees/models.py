@@ -60,6 +60,7 @@ class Tree(TeamEntity):
     wrong_answers = models.PositiveIntegerField()
     largest_drop = models.FloatField(default=0.0, help_text="The largest loss of value from a parent to its child.")
     content_hash = models.CharField(max_length=32)
+    tally = models.BinaryField(help_text="Nodes by tenth of their value and by depth (webapp.trees.tallies).")
     arena = models.BinaryField(help_text="zlib of the tree's line (meds3core.data.trees.tree_line).")
 
     class Meta:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from webapp.accounts.selectors import theirs
 from webapp.common.spec_forms import Options, option
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.selectors import versions_to_choose
-from webapp.jobs.models import Job, JobInput, State
+from webapp.jobs.models import Job, State
 from webapp.registry.models import Endpoint, ModelKind, ModelVersion
 from webapp.trees.models import Tree
 
@@ -26,6 +25,8 @@ OUTCOMES: Mapping[str, tuple[str, Q]] = {
     "none": ("no answer", Q(right_answers=0, wrong_answers=0)),
 }
 """What a tree may hold, to filter by: word, label, condition."""
+NARROW = {"source": "source", "domain": "domain", "stop": "stop_reason"}
+"""Other filters: word of the query string, column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +41,19 @@ class Inputs:
 def inputs_of(*, jobs: Iterable[Job]) -> dict[UUID, Inputs]:
     """Dataset, policy and reward model of each search; none where it was deleted."""
     jobs = list(jobs)
-    things = {row.thing for row in JobInput.objects.filter(job__in=jobs, kind__in=("dataset", "model"))}
-    versions = {row.pk: row for row in DatasetVersion.objects.filter(pk__in=things).select_related("dataset", "team")}
-    models = {row.pk: row for row in ModelVersion.objects.filter(pk__in=things).select_related("team")}
 
-    def of(job: Job, name: str, rows: Mapping[UUID, Any]) -> Any:
-        reference = job.spec.get(name) or {}
-        return rows.get(UUID(reference["id"])) if "id" in reference else None
+    def named(name: str) -> dict[UUID, UUID]:
+        given = {job.pk: (job.spec.get(name) or {}).get("id") for job in jobs}
+        return {job: UUID(thing) for job, thing in given.items() if thing}
 
+    questions, policy, scorer = named("questions"), named("policy"), named("scorer")
+    wanted = {*policy.values(), *scorer.values()}
+    rows = DatasetVersion.objects.filter(pk__in=set(questions.values())).select_related("dataset", "team")
+    versions = {row.pk: row for row in rows} if questions else {}
+    models = {row.pk: row for row in ModelVersion.objects.filter(pk__in=wanted).select_related("team")}
     return {
-        job.pk: Inputs(of(job, "questions", versions), of(job, "policy", models), of(job, "scorer", models))
-        for job in jobs
+        pk: Inputs(versions.get(questions.get(pk)), models.get(policy.get(pk)), models.get(scorer.get(pk)))
+        for pk in (job.pk for job in jobs)
     }
 
 
@@ -77,6 +80,11 @@ def search_options(*, team: Team) -> Options:
     return [option("trees", row.pk, f"{row} ({row.created:%Y-%m-%d %H:%M})") for row in rows]
 
 
+def search_choices(*, team: Team) -> list[tuple[UUID, str]]:
+    """The same with their plain ids, for pages that compare."""
+    return [(UUID(value.rpartition(":")[2]), label) for value, label in search_options(team=team)]
+
+
 def searches_open(*, team: Team, rows: QuerySet[Job]) -> QuerySet[Job]:
     """Searches, and those other jobs among `rows` that stored trees."""
     with_trees = Tree.objects.filter(team=team).exclude(stage="").order_by().values("job")
@@ -95,26 +103,24 @@ class TreePage:
     """Query string of the beginning; empty where this is it."""
 
 
-def trees_page(*, rows: QuerySet[Tree], query: Mapping[str, str], size: int = TREES_PAGE) -> TreePage:
-    """Trees that the query string asks for: `source`, `domain`, `stop`, `outcome`, and those `after` a position.
+def trees_narrowed(*, rows: QuerySet[Tree], query: Mapping[str, str]) -> tuple[QuerySet[Tree], bool]:
+    """The trees that a query string asks for by `source`, `domain`, `stop`, `outcome`; and whether it narrows at all.
 
-    Raises `Http404` for values that are none.
+    Raises `Http404` for an outcome that is none.
     """
-    narrow = {"source": "source", "domain": "domain", "stop": "stop_reason"}
-    for name, column in narrow.items():
-        if query.get(name):
-            rows = rows.filter(**{column: query[name]})
+    wanted = {column: query[name] for name, column in NARROW.items() if query.get(name)}
     outcome = query.get("outcome", "")
-    if outcome:
-        if outcome not in OUTCOMES:
-            raise Http404("no such outcome")
-        rows = rows.filter(OUTCOMES[outcome][1])
+    if outcome and outcome not in OUTCOMES:
+        raise Http404("no such outcome")
+    rows = rows.filter(**wanted)
+    return rows.filter(OUTCOMES[outcome][1]) if outcome else rows, bool(wanted or outcome)
+
+
+def trees_page(*, rows: QuerySet[Tree], total: int, query: Mapping[str, str], size: int = TREES_PAGE) -> TreePage:
+    """Some of these trees: those `after` a position. `total` is how many there are. Raises `Http404`."""
     kept = {name: value for name, value in query.items() if name != "after" and value}
     after = query.get("after", "")
-    if after and (not after.isdecimal() or len(after) > 9):
-        raise Http404("no such page")
-    total = rows.count()
-    shown = rows.filter(position__gt=int(after)) if after else rows
+    shown = rows.filter(position__gt=place_of(after)) if after else rows
     found = list(shown.order_by("position")[: size + 1])
     more = len(found) > size
     found = found[:size]
@@ -124,6 +130,13 @@ def trees_page(*, rows: QuerySet[Tree], query: Mapping[str, str], size: int = TR
         urlencode(kept | {"after": found[-1].position}) if more else "",
         urlencode(kept) or "all" if after else "",
     )
+
+
+def place_of(text: str) -> int:
+    """A place in a list that a query names. Raises `Http404` for what is none."""
+    if not text.isdecimal() or len(text) > 9:
+        raise Http404("no such place")
+    return int(text)
 
 
 def is_over(job: Job) -> bool:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from meds3core.types.tree import Tree
 
+DROP_SHOWN = 0.3
+"""Losses of value from a step to the next that are drawn as drops, from here on."""
+
 
 @dataclass(frozen=True, slots=True)
 class NodeFigures:
@@ -13,6 +16,11 @@ class NodeFigures:
     rollouts: int
     drop: float | None
     """The value of the step before minus its own, from step 2 on: the root's value is a mean over everything."""
+
+    @property
+    def drops(self) -> bool:
+        """Whether so much is lost that pages say so."""
+        return self.drop is not None and self.drop >= DROP_SHOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,22 @@
 """Reads of searches and trees. Pages, API and workers get them from here."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Avg, Count, Q, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet
 from django.http import Http404
 
 from webapp.accounts.models import Team, User
-from webapp.jobs.models import Job, JobInput
+from webapp.jobs.models import Job, JobInput, State
 from webapp.jobs.shards import Standing
+from webapp.jobs.transitions import ENDED
+from webapp.trees.figures import SearchFigures, tree_figures
 from webapp.trees.models import NodeRow, SearchQuestion, Tree, TreeScore
 
 UNIT = "trees"
+MOST_SHARDS = 64
 
 
 def trees_usable(team: Team, job_id: UUID) -> bool:
@@ -33,8 +35,19 @@ def search_standing(*, job_id: UUID) -> Standing:
 
 def question_counts(*, job_id: UUID) -> dict[str, int]:
     """Questions of a search by state; zero for states that none is in."""
-    rows = SearchQuestion.objects.filter(job=job_id).order_by().values_list("state").annotate(count=Count("pk"))
-    return dict.fromkeys(SearchQuestion.State.values, 0) | dict(rows)
+    return questions_standing(job_id=job_id)[0]
+
+
+def questions_standing(*, job_id: UUID) -> tuple[dict[str, int], dict[str, int]]:
+    """Questions of a search by state, and those without a tree by the code of the reason, most frequent first."""
+    rows = SearchQuestion.objects.filter(job=job_id).order_by().values_list("state", "error_code")
+    counts = dict.fromkeys(SearchQuestion.State.values, 0)
+    codes: dict[str, int] = {}
+    for state, code, count in rows.annotate(count=Count("pk")):
+        counts[state] += count
+        if state == SearchQuestion.State.FAILED:
+            codes[code] = count
+    return counts, dict(sorted(codes.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def _result(job_id: UUID, failed: int) -> dict[str, Any]:
@@ -134,60 +147,9 @@ def nodes_of(*, team: Team, job_id: UUID | None = None, tree_id: UUID | None = N
     return rows.filter(**{name: value for name, value in narrow.items() if value is not None})
 
 
-@dataclass(frozen=True, slots=True)
-class SearchFigures:
-    """A search in numbers, of the trees that are stored."""
-
-    trees: int
-    nodes: int
-    rollouts: int
-    generated_tokens: int
-    solved: int
-    """Trees that hold a right answer."""
-    mean_depth: float
-    stop_reasons: Mapping[str, int]
-    solved_bins: tuple[int, ...]
-    """Trees by tenth of their solved fraction; the last bin includes 1."""
-
-
-BINS = 10
-
-
 def search_figures(*, job_id: UUID) -> SearchFigures:
-    """Totals and distributions over a search's trees."""
-    rows = Tree.objects.filter(job=job_id).order_by()
-    totals = rows.aggregate(
-        trees=Count("pk"),
-        all_nodes=Sum("nodes"),
-        all_rollouts=Sum("rollouts"),
-        tokens=Sum("generated_tokens"),
-        with_right=Count("pk", filter=Q(right_answers__gt=0)),
-        mean_depth=Avg("depth"),
-        **{
-            f"bin{number}": Count(
-                "pk",
-                filter=Q(solved__gte=number / BINS) & (Q(solved__lt=(number + 1) / BINS) if number + 1 < BINS else Q()),
-            )
-            for number in range(BINS)
-        },
-    )
-    reasons = rows.values_list("stop_reason").annotate(count=Count("pk")).order_by("-count", "stop_reason")
-    return SearchFigures(
-        trees=totals["trees"],
-        nodes=totals["all_nodes"] or 0,
-        rollouts=totals["all_rollouts"] or 0,
-        generated_tokens=totals["tokens"] or 0,
-        solved=totals["with_right"],
-        mean_depth=totals["mean_depth"] or 0.0,
-        stop_reasons=dict(reasons),
-        solved_bins=tuple(totals[f"bin{number}"] for number in range(BINS)),
-    )
-
-
-def questions_failed(*, job_id: UUID, size: int = 50) -> list[SearchQuestion]:
-    """Questions whose trees broke, with the code of the reason."""
-    rows = SearchQuestion.objects.filter(job=job_id, state=SearchQuestion.State.FAILED)
-    return list(rows.select_related("question").order_by("position")[:size])
+    """Totals and distributions over all of a search's trees."""
+    return tree_figures(Tree.objects.filter(job=job_id))
 
 
 def stages_with_trees(*, job_id: UUID) -> list[str]:
@@ -195,13 +157,24 @@ def stages_with_trees(*, job_id: UUID) -> list[str]:
     return list(Tree.objects.filter(job=job_id).order_by("stage").values_list("stage", flat=True).distinct())
 
 
-def filter_choices(*, job_id: UUID) -> dict[str, list[str]]:
-    """What a search's trees can be narrowed to: sources, domains, stop reasons."""
-    rows = Tree.objects.filter(job=job_id)
-    return {
-        name: list(rows.exclude(**{name: ""}).order_by(name).values_list(name, flat=True).distinct()[:200])
-        for name in ("source", "domain", "stop_reason")
-    }
+MOST_CHOICES = 200
+
+
+def filter_choices(*, job_id: UUID, stage: str) -> dict[str, list[str]]:
+    """Sources, domains and stop reasons of a search's trees, in one query."""
+    names = ("source", "domain", "stop_reason")
+    found = list(Tree.objects.filter(job=job_id, stage=stage).order_by().values_list(*names).distinct())
+    of = {name: sorted({row[place] for row in found if row[place]}) for place, name in enumerate(names)}
+    return {name: words[:MOST_CHOICES] for name, words in of.items()}
+
+
+def jobs_around(*, job: Job, size: int = 50) -> tuple[list[Job], list[Job]]:
+    """The shards of a search in their order, and the jobs that read its trees, newest first. One query."""
+    named = JobInput.objects.filter(kind="trees", thing=job.pk).values("job")
+    rows = Job.objects.filter(Q(parent=job) | Q(pk__in=named)).select_related("worker").defer("result").order_by("-id")
+    found = list(rows[: size + MOST_SHARDS])
+    shards = [each for each in found if each.parent_id == job.pk]
+    return shards[::-1], [each for each in found if each.parent_id != job.pk][:size]
 
 
 def users_of_trees(*, job_id: UUID) -> list[Job]:
@@ -224,10 +197,12 @@ def trees_of_question(*, tree: Tree, size: int = 20) -> list[Tree]:
     return list(rows.defer("arena").select_related("job").order_by("-id")[:size])
 
 
-def scored_by(*, job_id: UUID) -> list[dict[str, Any]]:
-    """Reward models that scored trees of a search, and how many."""
-    rows = TreeScore.objects.filter(tree__job=job_id).order_by("model__name", "model__number")
-    return list(rows.values("model", "model__name", "model__number").annotate(trees=Count("pk")))
+def scoring_jobs(*, job_id: UUID, size: int = 3) -> list[Job]:
+    """Jobs that let a reward model score these trees: those that are not over, and the last one if it failed."""
+    named = JobInput.objects.filter(kind="trees", thing=job_id).values("job")
+    rows = Job.objects.filter(pk__in=named, kind="tree-scoring").select_related("team").order_by("-id")[:size]
+    shown = [job for job in rows if job.state not in ENDED or job.state == State.FAILED]
+    return [job for place, job in enumerate(shown) if job.state not in ENDED or not place]
 
 
 # --- what workers read ---------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from webapp.jobs.transitions import LIVE, StaleAttempt
 from webapp.trees import models
 from webapp.trees.models import NodeRow, SearchQuestion, TreeScore
 from webapp.trees.reading import node_figures, tree_figures
+from webapp.trees.tallies import tally_pack
 
 _BATCH = 500
 """Rows of one statement: SQLite allows 32,766 parameters, and a transaction stays short."""
@@ -190,6 +191,7 @@ def _tree_row(
         wrong_answers=figures.wrong_answers,
         largest_drop=figures.largest_drop,
         content_hash=tree.content_hash,
+        tally=tally_pack(tree),
         arena=zlib.compress(tree_line(tree).encode(), _COMPRESSION),
     )
 

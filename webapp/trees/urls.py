@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from webapp.trees.views import drawings, estimates, forms, labels, searches, trees
+from webapp.trees.views import comparing, drawings, estimates, forms, labels, searches, trees
 
 
 class PartConverter:
@@ -35,6 +35,13 @@ team = [
     path("trees/<uuid:tree_id>/drawing/", drawings.tree_drawing, name="tree-drawing"),
     path("searches/<uuid:search_id>/growing/<int:position>/", drawings.growing_tree, name="growing-tree"),
     path("searches/<uuid:search_id>/growing/<int:position>/drawing/", drawings.growing_drawing, name="growing-drawing"),
+    path("trees/<uuid:tree_id>/nodes/<int:node>/", trees.tree_node, name="tree-node"),
+    path("trees/<uuid:tree_id>/steps/", trees.tree_rows, name="tree-rows"),
+    path("trees/<uuid:tree_id>/find/", trees.tree_find, name="tree-find"),
+    path("trees/<uuid:tree_id>/scores/", trees.tree_scores, name="tree-scores"),
+    path("trees/<uuid:tree_id>/score/", trees.tree_score, name="tree-score"),
+    path("trees/<uuid:tree_id>/compare/<uuid:other_id>/", comparing.trees_compare, name="tree-compare"),
+    path("searches/<uuid:search_id>/compare/", comparing.searches_compare, name="search-compare"),
     path("labels/", labels.label_list, name="label-list"),
     path("labels/new/", forms.labels_create, name="label-create"),
     path("labels/<uuid:label_set_id>/", labels.label_set, name="label-set"),

@@ -80,6 +80,7 @@ INSTALLED_APPS = [
     "webapp.datasets",
     "webapp.registry",
     "webapp.trees",
+    "webapp.annotation",
     "webapp.evaluations",
     "webapp.webhooks",
 ]

@@ -1,20 +1,22 @@
-/* A search's page: when its job says that something happened, the parts that change are fetched, once a second at most. */
+/* A search's page: when its job says that something happened, the parts that change are fetched, seldom enough. */
 "use strict";
 
 (() => {
   const root = document.querySelector("[data-live-search]");
   const path = root && root.dataset.liveSearch;
   if (!path) return;
-  const PAUSE = 1000;
-  let waiting = false;
+  const PAUSES = { "search-standing": 1000, "search-trees": 3000 }; // the second costs more
+  const waiting = new Set();
   window.studio.follow(path, {
     receive: () => {
-      if (waiting) return;
-      waiting = true;
-      setTimeout(() => {
-        waiting = false;
-        for (const id of ["search-standing", "search-trees"]) window.htmx.trigger(`#${id}`, "fresh");
-      }, PAUSE);
+      for (const [id, pause] of Object.entries(PAUSES)) {
+        if (waiting.has(id)) continue;
+        waiting.add(id);
+        setTimeout(() => {
+          waiting.delete(id);
+          window.htmx.trigger(`#${id}`, "fresh");
+        }, pause);
+      }
     },
   });
 })();

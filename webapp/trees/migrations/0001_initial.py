@@ -39,11 +39,13 @@ class Migration(migrations.Migration):
                 ('wrong_answers', models.PositiveIntegerField()),
                 ('largest_drop', models.FloatField(default=0.0, help_text='The largest loss of value from a parent to its child.')),
                 ('content_hash', models.CharField(max_length=32)),
-                ('arena', models.BinaryField(help_text="zlib of the tree's line (meds3core.data.trees.tree_line).")),
+                ('tally', models.BinaryField(help_text='Nodes by tenth of their value and by depth (webapp.trees.tallies).')),
                 ('job', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='trees', to='jobs.job')),
                 ('policy', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='registry.modelversion')),
                 ('question', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='trees', to='datasets.questionrow')),
                 ('team', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.team')),
+                # Last: SQLite walks past it to what lies behind.
+                ('arena', models.BinaryField(help_text="zlib of the tree's line (meds3core.data.trees.tree_line).")),
             ],
         ),
         migrations.CreateModel(

@@ -88,8 +88,8 @@ def search_create(request: HttpRequest, team: Team) -> HttpResponse:
         "team": team,
         "form": form,
         "name": name,
-        "presets": [(_with(here, preset=key), label) for key, label in PRESET_LABELS.items()],
-        "preset": PRESET_LABELS.get(preset, ""),
+        "presets": [(_with(here, preset=key), _called(key)) for key in PRESET_LABELS],
+        "preset": _called(preset),
         "show_json": bool(data and "show_json" in data),
         "datasets": list(form.fields["questions"].choices),
         "policies": list(form.fields["policy"].choices),
@@ -112,6 +112,14 @@ def search_start(request: HttpRequest, team: Team) -> tuple[dict[str, Any], str]
         if request.GET.get(name):
             start[field] = {"kind": kind, "id": request.GET[name]}
     return start, preset
+
+
+def _called(preset: str) -> str:
+    """A preset with the figures that tell it from the others."""
+    if preset not in PRESET_LABELS:
+        return ""
+    config = PRESETS[preset]
+    return f"{PRESET_LABELS[preset]}: up to {config.max_nodes} steps, {config.rollouts} rollouts"
 
 
 def _with(query: QueryDict, **changes: str) -> str:

@@ -1,11 +1,13 @@
 """Searches: the list, one search while it runs and after, and what is asked of it."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from meds3core.config.jobs import Registered, TreeScoringSpec
@@ -14,7 +16,6 @@ from webapp.accounts.rules import Action, may
 from webapp.common.access import actor_of, team_page
 from webapp.common.paging import page_of
 from webapp.jobs.models import Job
-from webapp.jobs.overviews import shards_of
 from webapp.jobs.standing import MAY
 from webapp.jobs.transitions import JobError
 from webapp.jobs.views.pages import places
@@ -22,6 +23,9 @@ from webapp.jobs.views.submitting import submitted
 from webapp.registry.models import ModelKind
 from webapp.trees import overviews, selectors
 from webapp.trees.deletion import search_delete, search_dependants
+from webapp.trees.figures import tree_figures
+from webapp.trees.histograms import drawn
+from webapp.trees.mosaic import mosaic
 
 STOP_POLLING = 286
 """What htmx takes for "do not ask again"."""
@@ -48,7 +52,8 @@ def search(request: HttpRequest, team: Team, search_id: uuid.UUID) -> HttpRespon
     """One search: how it stands, what its trees are like, and the list of them."""
     job = selectors.search_of(team=team, job_id=search_id)
     role = request.membership.role
-    context = _standing(job) | _trees(request, job) | places(job, for_operators=False)
+    standing = _standing(job)
+    context = standing | _trees(request, job, standing["counts"]) | places(job, for_operators=False)
     context |= {
         "team": team,
         "inputs": overviews.inputs_of(jobs=[job])[job.pk],
@@ -57,7 +62,6 @@ def search(request: HttpRequest, team: Team, search_id: uuid.UUID) -> HttpRespon
         "asks": {ask: " ".join(sorted(states)) for ask, states in MAY.items()},
         "now": {ask: job.state in states for ask, states in MAY.items()},
         "prms": overviews.model_options(team=team, kind=ModelKind.PRM),
-        "users": selectors.users_of_trees(job_id=job.pk)[:20],
     }
     return render(request, "trees/search.html", context)
 
@@ -70,7 +74,9 @@ def search_part(request: HttpRequest, team: Team, search_id: uuid.UUID, part: st
     if part == "standing":
         answer = render(request, "trees/parts/standing.html", {"team": team, **_standing(job)})
     else:
-        answer = render(request, "trees/parts/trees.html", {"team": team, "job": job, **_trees(request, job)})
+        counts = selectors.question_counts(job_id=job.pk) if job.kind == "search" else {}
+        context = {"team": team, "job": job, "over": overviews.is_over(job), **_trees(request, job, counts)}
+        answer = render(request, "trees/parts/trees.html", context)
     if overviews.is_over(job):
         answer.status_code = STOP_POLLING
     return answer
@@ -115,27 +121,56 @@ def search_remove(request: HttpRequest, team: Team, search_id: uuid.UUID) -> Htt
 
 
 def _standing(job: Job) -> dict[str, Any]:
+    counts, failed = selectors.questions_standing(job_id=job.pk) if job.kind == "search" else ({}, {})
+    shards, users = selectors.jobs_around(job=job)
     return {
         "job": job,
         "over": overviews.is_over(job),
-        "counts": selectors.question_counts(job_id=job.pk),
-        "figures": selectors.search_figures(job_id=job.pk),
-        "failed": selectors.questions_failed(job_id=job.pk),
-        "shards": shards_of(job=job) if job.kind == "search" and not job.queue else [],
-        "scored": selectors.scored_by(job_id=job.pk),
+        "counts": counts,
+        "failed": failed,
+        "shards": shards,
+        "users": users[:20],
     }
 
 
-def _trees(request: HttpRequest, job: Job) -> dict[str, Any]:
-    stages = selectors.stages_with_trees(job_id=job.pk)
+def _trees(request: HttpRequest, job: Job, counts: Mapping[str, int]) -> dict[str, Any]:
+    stages = [""] if job.kind == "search" else selectors.stages_with_trees(job_id=job.pk)
     stage = request.GET.get("stage", stages[-1] if stages else "")
     query = request.GET.dict()
+    rows, narrowed = overviews.trees_narrowed(
+        rows=selectors.trees_of(team=job.team, job_id=job.pk, stage=stage), query=query
+    )
+    figures = tree_figures(rows)
+    choices = (
+        selectors.filter_choices(job_id=job.pk, stage=stage)
+        if narrowed
+        else {"source": figures.sources, "domain": figures.domains, "stop_reason": sorted(figures.stop_reasons)}
+    )
+    first = overviews.place_of(query.get("cell") or "0")
     return {
-        "page": overviews.trees_page(rows=selectors.trees_of(team=job.team, job_id=job.pk, stage=stage), query=query),
+        "figures": figures,
+        "drawn": drawn(figures),
+        "narrowed": narrowed,
+        "mosaic": mosaic(job=job, rows=rows, total=figures.trees, whole=not narrowed, counts=counts, first=first),
+        "page": overviews.trees_page(rows=rows, total=figures.trees, query=query),
         "stages": [each for each in stages if each],
         "stage": stage,
-        "choices": selectors.filter_choices(job_id=job.pk),
+        "choices": choices,
         "outcomes": [(word, label) for word, (label, _) in overviews.OUTCOMES.items()],
         "query": query,
         "query_string": request.GET.urlencode(),
+        "tree_base": _up_to("tree", job.team.slug, job.pk),
+        "growing_base": _up_to("growing-tree", job.team.slug, job.pk, 0),
+        "cells_query": _without(request.GET, "cell"),
     }
+
+
+def _without(query: QueryDict, name: str) -> str:
+    query = query.copy()
+    query.pop(name, None)
+    return f"{query.urlencode()}&" if query else ""
+
+
+def _up_to(name: str, *arguments: Any) -> str:
+    """The address of a page without its last part, to be completed by the hundred."""
+    return reverse(name, args=arguments).rstrip("/").rpartition("/")[0] + "/"

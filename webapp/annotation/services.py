@@ -1,0 +1,64 @@
+"""Writes of what people say about steps. Comments are content: they stand in their row and in no log."""
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from meds3core.errors import UserError
+from webapp.accounts.actors import Actor
+from webapp.accounts.audit import audit_write
+from webapp.accounts.rules import Role
+from webapp.accounts.selectors import membership_of
+from webapp.annotation.models import COMMENT_LENGTH, StepFlag
+from webapp.trees.models import Tree
+
+MAY_WITHDRAW_ANY = (Role.OWNER, Role.MANAGER)
+"""Who withdraws flags of others."""
+
+
+class FlagError(UserError):
+    """A step cannot be flagged like this, or this flag not be withdrawn; the message says why."""
+
+    code = "flag"
+
+
+def step_flag(*, actor: Actor, tree: Tree, idx: int, comment: str = "") -> StepFlag:
+    """Mark a step as one to look at. A person who flags the same step again changes what they said.
+
+    Raises `FlagError` for a node that the tree does not have, or a comment that is too long.
+    """
+    comment = comment.replace("\0", "").strip()
+    if not 0 <= idx <= tree.nodes:
+        raise FlagError(f"The tree has no step {idx}: its nodes are 0 to {tree.nodes}.")
+    if len(comment) > COMMENT_LENGTH:
+        raise FlagError(f"The comment has {len(comment):,} characters; {COMMENT_LENGTH:,} are kept at most.")
+    mine = StepFlag.objects.filter(tree=tree, idx=idx, flagged_by=actor.user, withdrawn=None)
+    if not mine.update(comment=comment):
+        try:
+            with transaction.atomic():
+                StepFlag.objects.create(
+                    team_id=tree.team_id,
+                    tree=tree,
+                    idx=idx,
+                    comment=comment,
+                    flagged_by=actor.user,
+                    flagged_by_name=actor.name[:150],
+                )
+                audit_write(actor=actor, verb="step.flagged", team=tree.team, subject=str(tree.pk), node=idx)
+        except IntegrityError:  # the same person, twice at the same moment
+            mine.update(comment=comment)
+    return mine.select_related("team").latest("id")
+
+
+def flag_withdraw(*, actor: Actor, flag: StepFlag) -> None:
+    """Take a flag back: one's own, or as a manager anybody's. Raises `FlagError`."""
+    own = actor.user is not None and flag.flagged_by_id == actor.user.pk
+    if not own and actor.user is not None:
+        role = membership_of(user=actor.user, team_slug=flag.team.slug).role
+        if role not in MAY_WITHDRAW_ANY:
+            raise FlagError(f"{flag.flagged_by_name} flagged this step. Only they or a manager can withdraw that.")
+    with transaction.atomic():
+        standing = StepFlag.objects.filter(pk=flag.pk, withdrawn=None)
+        if standing.update(withdrawn=timezone.now(), withdrawn_by=actor.user):
+            audit_write(
+                actor=actor, verb="step.flag-withdrawn", team=flag.team, subject=str(flag.tree_id), node=flag.idx
+            )
