@@ -72,8 +72,10 @@
     const html = await get(root.dataset.parts).catch(() => null);
     if (html === null) return;
     const opened = [...parts.querySelectorAll("details")].map((each) => each.open);
-    const held = document.activeElement?.closest?.("[data-key]")?.dataset.key;
+    const active = document.activeElement;
+    const held = active?.closest?.("[data-graph] [data-key]")?.dataset.key;
     const kept = chosen && panel() && !panel().hidden ? panel() : null;
+    const inside = kept !== null && kept.contains(active);
     const scroll = parts.querySelector(".graph")?.scrollLeft || 0;
     const fresh = document.createElement("template");
     fresh.innerHTML = html;
@@ -86,7 +88,12 @@
     if (graph) graph.scrollLeft = scroll;
     mark();
     if (held) node(held)?.focus({ preventScroll: true });
-    if (kept && chosen && !kept.contains(document.activeElement)) open(chosen, false);
+    if (inside) active.focus({ preventScroll: true });
+    // What somebody is at in the panel stays as it is; else it is read anew too.
+    if (kept && (!inside || active === kept)) {
+      await open(chosen, false);
+      if (inside) panel().focus({ preventScroll: true });
+    }
   };
   const receive = (message) => {
     const news = message.seq > seq;
