@@ -189,6 +189,22 @@ def test_a_short_part_is_looked_for_stretch_by_stretch(version, monkeypatch):
     assert after is None
 
 
+def test_a_seldom_text_is_found_beyond_the_first_stretch_and_a_frequent_one_page_by_page(version, monkeypatch):
+    monkeypatch.setattr(selectors, "ROWS_LOOKED_THROUGH", 50)
+    page = selectors.questions_page(version=version, wanted=QuestionFilter(text="is 117 mg"))
+    assert ([row.position for row in page.rows], page.count, page.count_is_least) == ([117], 1, False)
+    wanted, seen, after = QuestionFilter(text="zolpidem"), [], None
+    for _ in range(10):
+        page = selectors.questions_page(version=version, wanted=wanted, after=after, size=20)
+        seen += [row.position for row in page.rows]
+        if (after := page.after) is None:
+            break
+    assert seen == [*range(7), *range(8, 120)]
+    back = selectors.questions_page(version=version, wanted=wanted, before=100, size=20)
+    assert [row.position for row in back.rows] == list(range(80, 100))
+    assert (back.before, back.after) == (80, 99)
+
+
 # --- pages ---------------------------------------------------------------------------------------------------------
 
 

@@ -161,9 +161,7 @@ def question_list(
 def question_search(request: HttpRequest, team_slug: str, version_id: UUID, body: SearchIn) -> SearchOut:
     """Questions with this part in their text."""
     version = _version(request, version_id)
-    page = selectors.questions_page(
-        version=version, wanted=body.filter(body.text), after=body.after, size=body.limit, whole=True
-    )
+    page = selectors.questions_page(version=version, wanted=body.filter(body.text), after=body.after, size=body.limit)
     return SearchOut.of(page)
 
 

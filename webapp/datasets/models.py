@@ -55,7 +55,8 @@ class QuestionRow(models.Model):
     """One question of a version: columns to filter by, and the whole record (`meds3core.types.question.Question`)."""
 
     id = models.BigAutoField(primary_key=True)
-    version = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="rows")
+    # No index of its own: others begin with it, and PostgreSQL would take it where a range of positions is asked for.
+    version = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="rows", db_index=False)
     position = models.PositiveIntegerField(help_text="From 0, in the order of the file.")
     question_id = models.CharField(max_length=512)
     content_hash = models.CharField(max_length=32)

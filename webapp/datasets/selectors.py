@@ -20,8 +20,9 @@ ROWS_COUNTED = 10_000
 """Questions that meet a filter are counted so far: "10,000+"."""
 MATCHES_COUNTED = 1_000
 """The same for a search in texts, which must look at each."""
-ROWS_LOOKED_THROUGH = 5_000
-"""Questions that one page of a search goes through where no index helps: for parts shorter than three characters."""
+ROWS_LOOKED_THROUGH = 10_000
+"""Questions that one page of a search goes through row by row: at first, as a frequent text fills the page so; and
+at most, where no index helps: for parts shorter than three characters."""
 
 
 def datasets_of(*, team: Team) -> QuerySet[Dataset]:
@@ -125,8 +126,10 @@ class QuestionPage:
     """Whether there may be more than `count`."""
 
 
-def questions_matching(*, version: DatasetVersion, wanted: QuestionFilter) -> QuerySet[QuestionRow]:
-    """The questions of a version that meet the filter, in no order."""
+def questions_matching(
+    *, version: DatasetVersion, wanted: QuestionFilter, row_by_row: bool = False
+) -> QuerySet[QuestionRow]:
+    """The questions of a version that meet the filter, in no order. `row_by_row`: see `matching`."""
     rows = QuestionRow.objects.filter(version=version)
     if wanted.source is not None:
         rows = rows.filter(source=wanted.source)
@@ -140,7 +143,7 @@ def questions_matching(*, version: DatasetVersion, wanted: QuestionFilter) -> Qu
         low, high = difficulty_band(wanted.difficulty)
         rows = rows.filter(difficulty__gte=low)
         rows = rows.filter(difficulty__lte=high) if high >= 1 else rows.filter(difficulty__lt=high)
-    return matching(rows, version_id=version.pk, text=wanted.text)
+    return matching(rows, version_id=version.pk, text=wanted.text, row_by_row=row_by_row)
 
 
 def questions_page(
@@ -150,45 +153,47 @@ def questions_page(
     after: int | None = None,
     before: int | None = None,
     size: int = 50,
-    whole: bool = False,
 ) -> QuestionPage:
-    """Those after (or before) a position, in the order of the version; with their records if `whole`."""
-    rows = questions_matching(version=version, wanted=wanted)
-    window = _window(version, wanted, after, before)
-    if window is not None:
+    """Those after (or before) a position, in the order of the version."""
+    window, text = _window(version, after, before), wanted.text.strip()
+    if text:
+        rows = questions_matching(version=version, wanted=wanted, row_by_row=True)
         rows = rows.filter(position__gte=window[0], position__lt=window[1])
-    shown = rows.defer("folded")
+        found = _page_of(rows, after, before, size)
+    if not text or (len(text) >= SHORTEST and len(found) <= size and window != (0, version.questions)):
+        rows, window = questions_matching(version=version, wanted=wanted), (0, version.questions)
+        found = _page_of(rows, after, before, size)
+    more_before, more_after = after is not None, len(found) > size
+    found = found[:size]
     if before is not None:
-        found = list(shown.filter(position__lt=before).order_by("-position")[: size + 1])
-        more_before, more_after = len(found) > size, True
-        found = found[:size][::-1]
-    else:
-        ahead = shown.filter(position__gt=after) if after is not None else shown
-        found = list(ahead.order_by("position")[: size + 1])
-        more_before, more_after = after is not None, len(found) > size
-        found = found[:size]
+        more_before, more_after = more_after, True
+        found.reverse()
     first = found[0].position if found and more_before else None
     last = found[-1].position if found and more_after else None
     if wanted.is_empty:
         return QuestionPage(found, first, last, version.questions, count_is_least=False)
-    most = MATCHES_COUNTED if wanted.text.strip() else ROWS_COUNTED
+    most = MATCHES_COUNTED if text else ROWS_COUNTED
     count = rows.order_by()[: most + 1].count()
-    is_least = count > most
-    if window is not None:  # what lies outside was not looked at
-        is_least |= window[0] > 0 or window[1] < version.questions
-        if before is None and last is None and window[1] < version.questions:
-            last = window[1] - 1
-        if before is not None and first is None and window[0] > 0:
-            first = window[0]
+    # What lies outside of the stretch was not looked at.
+    is_least = count > most or window != (0, version.questions)
+    if before is None and last is None and window[1] < version.questions:
+        last = window[1] - 1
+    if before is not None and first is None and window[0] > 0:
+        first = window[0]
     return QuestionPage(found, first, last, min(count, most), is_least)
 
 
-def _window(
-    version: DatasetVersion, wanted: QuestionFilter, after: int | None, before: int | None
-) -> tuple[int, int] | None:
-    """Of a text too short for the index: the stretch of positions that is looked through, row by row; else none."""
-    if not 0 < len(wanted.text.strip()) < SHORTEST:
-        return None
+def _page_of(rows: QuerySet[QuestionRow], after: int | None, before: int | None, size: int) -> list[QuestionRow]:
+    """The next rows from a place, nearest first, and one more if there is one."""
+    shown = rows.defer("folded")
+    if before is not None:
+        return list(shown.filter(position__lt=before).order_by("-position")[: size + 1])
+    ahead = shown.filter(position__gt=after) if after is not None else shown
+    return list(ahead.order_by("position")[: size + 1])
+
+
+def _window(version: DatasetVersion, after: int | None, before: int | None) -> tuple[int, int]:
+    """The stretch of positions that is looked through row by row."""
     if before is not None:
         return max(0, before - ROWS_LOOKED_THROUGH), before
     start = 0 if after is None else after + 1

@@ -62,7 +62,7 @@ class Migration(migrations.Migration):
                 ('answer_kind', models.CharField(max_length=12)),
                 ('difficulty', models.FloatField(help_text='1 − pass rate, where it was measured.', null=True)),
                 ('record', models.JSONField()),
-                ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rows', to='datasets.datasetversion')),
+                ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, db_index=False, related_name='rows', to='datasets.datasetversion')),
             ],
         ),
         migrations.CreateModel(
