@@ -67,14 +67,37 @@ def replayed_values(nodes: tuple[Node, ...], tree: Tree, rule: BackupRule) -> li
     A search backs up its new nodes round by round, in order of id: nodes of later rounds have no visits yet and weigh
     nothing, so one pass over the finished tree repeats it.
     """
-    growing = GrowingTree(tree.question)
-    for node in nodes[1:]:
-        grown = growing.attach(growing.nodes[node.parent], node.move, node.text, closing=node.closing)
-        grown.rollout_value = node.rollout_value
+    growing = _attached(nodes, tree)
     for grown in growing.nodes[1:]:
         if _counts(growing, grown):
             back_up(growing, grown, rule)
     return [grown.value for grown in growing.nodes]
+
+
+def value_growth(tree: Tree) -> list[list[float | None] | None]:
+    """What each backup made of the values along its path, by node: its own value, its parent's, … the root's.
+
+    None for the root and for nodes that were not backed up; each backup counts one visit for all of its path. Raises
+    `UserError` where no backup rule repeats the tree.
+    """
+    rule = backup_rule(tree)
+    growing = _attached(tree.nodes, tree)
+    found: list[list[float | None] | None] = [None]
+    for grown in growing.nodes[1:]:
+        if _counts(growing, grown):
+            back_up(growing, grown, rule)
+            found.append([grown.value, *(above.value for above in growing.ancestors(grown))])
+        else:
+            found.append(None)
+    return found
+
+
+def _attached(nodes: tuple[Node, ...], tree: Tree) -> GrowingTree:
+    growing = GrowingTree(tree.question)
+    for node in nodes[1:]:
+        grown = growing.attach(growing.nodes[node.parent], node.move, node.text, closing=node.closing)
+        grown.rollout_value = node.rollout_value
+    return growing
 
 
 def _counts(growing: GrowingTree, node: GrowingNode) -> bool:

@@ -280,6 +280,32 @@ def _pages(figures: dict[str, Any]) -> str:
     return _table(rows) + _PAGES.format(scale=figures["scale"])
 
 
+_DRAWING = """
+The tree's real page with real uvicorn, in Chromium without a GPU, which draws on the same cores. Times go from the
+navigation's start until the tree is on the screen, with the browser's cache filled; frames are those between which the
+wheel turns and the mouse drags.
+"""
+
+
+def _drawing(figures: dict[str, Any]) -> str:
+    first, usual = figures["first_paint_ms"], figures["usual_ready_ms"]
+    rows: list[tuple[str, ...]] = [
+        ("figure", "median", "p95 or worst", "wanted"),
+        (
+            f"{figures['nodes']:,} nodes, until drawn",
+            f"**{first['median_ms']:,} ms**",
+            f"{first['worst_ms']:,} ms",
+            "1,500 ms",
+        ),
+    ]
+    for key, title in (("zoom_frame_ms", "frame while zooming"), ("drag_frame_ms", "frame while dragging")):
+        each = figures[key]
+        rows.append((title, f"{each['median_ms']:g} ms", f"**{each['p95_ms']:g} ms**", "p95 of 33 ms"))
+    rows.append(("elements of the page", f"**{figures['elements']:,}**", "", "3,000"))
+    rows.append(("60 nodes, page ready", f"**{usual['median_ms']:,} ms**", f"{usual['worst_ms']:,} ms", "300 ms"))
+    return _table(rows) + _DRAWING
+
+
 PARTS = {
     "search": ("Search", _search),
     "engines": ("The engines by themselves", _engines),
@@ -291,6 +317,7 @@ PARTS = {
     "storing": ("Storing of trees", _storing),
     "download": ("Downloads", _download),
     "pages": ("List pages and searches of a large instance", _pages),
+    "drawing": ("Drawing of trees", _drawing),
     "gpu": ("On a GPU", _gpu),
 }
 """Title and writer of each part, in the order of the page."""

@@ -9,6 +9,7 @@ from meds3core.config.jobs import JobSpec, Registered, TreeScoringSpec
 from meds3core.data.labels import RECORDS
 from webapp.accounts.api_auth import actor_of_call, team_of_call, team_operation
 from webapp.accounts.rules import Action
+from webapp.annotation.selectors import flag_counts
 from webapp.common.api_answers import ApiPage, Paging, Reading, api_page
 from webapp.common.downloads import file_download
 from webapp.common.files import Store, folder_of
@@ -173,7 +174,8 @@ def tree_scores(request: HttpRequest, team_slug: str, tree_id: UUID) -> list[Sco
 def tree_drawing(request: HttpRequest, team_slug: str, tree_id: UUID) -> DrawingOut:
     """The tree's figures as columns, a node's place being its index: what drawings and notebooks begin with."""
     found = selectors.tree_of(team=team_of_call(request), tree_id=tree_id)
-    return DrawingOut(**tree_columns(tree=found, scores=selectors.scores_of(tree=found)))
+    flags = flag_counts(tree=found)
+    return DrawingOut(**tree_columns(tree=found, scores=selectors.scores_of(tree=found), flagged=flags))
 
 
 # --- label sets ----------------------------------------------------------------------------------------------------

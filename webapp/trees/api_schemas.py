@@ -193,6 +193,10 @@ class DrawingOut(Schema):
     copies: list[tuple[int, int]] = Field(description="Nodes that stand for several identical siblings.")
     answers: list[tuple[int, str]] = Field(description="Nodes that state an answer.")
     texts: list[str] | None = Field(description="Beginnings of the steps; none for a very large tree.")
+    growth: list[list[float | None] | None] | None = Field(
+        description="By node, the values of its path, itself first, once it was backed up; none for a large tree, and "
+        "where no backup rule repeats the values."
+    )
     flagged: list[int] = Field(description="Nodes that a person flagged.")
     scores: list[DrawnScores]
 

@@ -7,6 +7,9 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from meds3core.errors import UserError
+from meds3core.labels.subsample import value_growth
+from meds3core.types.tree import Tree as TreeRecord
 from webapp.trees.models import Tree, TreeScore
 from webapp.trees.reading import DROP_SHOWN, drop_of
 from webapp.trees.services import arena_read
@@ -16,12 +19,16 @@ MOVES = ("root", "reason", "finish", "reflect")
 MOST_TEXTS = 2000
 """Nodes of the largest tree whose steps' beginnings are given too."""
 BEGINNING = 90
-_DIGITS = 4
+MOST_REPLAYED = 500
+"""Nodes of the largest tree whose replay shows the values of each moment."""
+_DIGITS = 9
+"""Fewer would round twice: what is shown has two digits."""
 
 
 def tree_columns(*, tree: Tree, scores: Sequence[TreeScore], flagged: Collection[int] = ()) -> dict[str, Any]:
     """Of a finished tree, with the reward models' scores and the nodes that people flagged."""
-    nodes = json.loads(arena_read(bytes(tree.arena)))["nodes"]  # what is as by default stands in no line
+    line = arena_read(bytes(tree.arena))
+    nodes = json.loads(line)["nodes"]  # what is as by default stands in no line
     return _columns(
         parents=[node["parent"] for node in nodes],
         moves=[node["move"] for node in nodes],
@@ -33,6 +40,7 @@ def tree_columns(*, tree: Tree, scores: Sequence[TreeScore], flagged: Collection
         rest=nodes,
     ) | {
         "state": "done",
+        "growth": _growth(line) if len(nodes) <= MOST_REPLAYED else None,
         "flagged": sorted(flagged),
         "scores": [
             {"model": str(score.model_id), "name": str(score.model), "values": [_short(each) for each in score.scores]}
@@ -54,7 +62,7 @@ def growing_columns(*, snapshot: Mapping[str, Any]) -> dict[str, Any]:
         rollouts=[node["rollouts"] for node in nodes],
         verdicts=[node["verdict"] for node in nodes],
         rest=nodes,
-    ) | {"state": "growing", "flagged": [], "scores": []}
+    ) | {"state": "growing", "growth": None, "flagged": [], "scores": []}
 
 
 def _columns(
@@ -91,6 +99,22 @@ def _columns(
         "answers": [[place, node["answer"][:BEGINNING]] for place, node in enumerate(rest) if node.get("answer")],
         "texts": [_beginning(node["text"]) for node in rest] if with_texts else None,
     }
+
+
+def _growth(line: str) -> list[list[float | None] | None] | None:
+    """By node, the values of its path, itself first, once it was backed up; None where no backup rule repeats them."""
+    record = TreeRecord.model_validate_json(line)
+    try:
+        found = value_growth(record)
+    except UserError:
+        return None
+    visits = [0] * len(record.nodes)
+    for node, values in zip(record.nodes, found, strict=True):
+        for each in record.path(node.id) if values else ():
+            visits[each.id] += 1
+    if visits != [node.visits for node in record.nodes]:
+        return None  # written elsewhere, and counted in another way
+    return [None if values is None else [_short(value) for value in values] for values in found]
 
 
 def _short(value: float | None) -> float | None:

@@ -7,7 +7,7 @@ import pytest
 from meds3core.config.labels import StepLabelConfig
 from meds3core.errors import UserError
 from meds3core.labels.build import build_labels
-from meds3core.labels.subsample import backup_rule, with_fewer_rollouts
+from meds3core.labels.subsample import backup_rule, value_growth, with_fewer_rollouts
 from meds3core.search.grow import grow
 from meds3core.types.tree import Tree
 from tests.core.labels.by_hand import step, tree
@@ -34,6 +34,29 @@ async def test_replaying_with_all_rollouts_gives_the_tree_itself(rule, close_rol
 @pytest.mark.parametrize("rule", ["blend", "mean", "anchored"])
 async def test_the_rule_is_found_from_the_values(rule):
     assert backup_rule(await grown(rule, enough_correct=None)) == rule
+
+
+@pytest.mark.parametrize("rule", ["blend", "mean", "anchored"])
+async def test_the_growth_of_values_is_that_of_the_search(rule):
+    """Folded up to as many backups as the root has visits, at every moment that the search showed."""
+    moments = []
+
+    def look(tree):
+        moments.append([(node.value, node.visits) for node in tree.nodes])
+
+    tools = make_tools(small_config(backup=rule, max_nodes=30, min_rollouts=12, enough_correct=None))
+    whole = await grow(make_question(2), tools, look)
+    growth = value_growth(whole)
+    moments.append([(node.value, node.visits) for node in whole.nodes])
+    for moment in moments:
+        values, visits = [None] * len(whole.nodes), [0] * len(whole.nodes)
+        backed_up = [node for node in whole.nodes if growth[node.id]][: moment[0][1]]
+        for node in backed_up:
+            for each, value in zip(whole.path(node.id)[::-1], growth[node.id], strict=True):
+                values[each.id] = value
+                visits[each.id] += 1
+        assert list(zip(values, visits, strict=True))[: len(moment)] == moment
+    assert len(moments) > 3
 
 
 async def test_outcomes_are_drawn_without_replacement_and_values_follow():

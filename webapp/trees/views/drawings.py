@@ -14,6 +14,7 @@ from redis import RedisError
 
 from webapp.accounts.models import Team
 from webapp.accounts.rules import Action
+from webapp.annotation.selectors import flag_counts
 from webapp.common.access import team_page
 from webapp.trees import selectors
 from webapp.trees.drawing import FORMAT, growing_columns, tree_columns
@@ -29,11 +30,13 @@ def tree_drawing(request: HttpRequest, team: Team, tree_id: uuid.UUID) -> HttpRe
     """A finished tree's columns. A browser that has them is told so: trees do not change, but scores and flags do."""
     found = selectors.tree_of(team=team, tree_id=tree_id)
     scores = selectors.scores_of(tree=found)
-    known = f"{FORMAT} {found.content_hash} {[(score.pk, str(score.job_id), str(score.model)) for score in scores]}"
+    flags = sorted(flag_counts(tree=found))
+    scored = [(score.pk, str(score.job_id), str(score.model)) for score in scores]
+    known = f"{FORMAT} {found.content_hash} {scored} {flags}"
     tag = f'"{hashlib.blake2b(known.encode(), digest_size=12).hexdigest()}"'
     answer = get_conditional_response(request, etag=tag)
     if answer is None:
-        answer = JsonResponse(tree_columns(tree=found, scores=scores))
+        answer = JsonResponse(tree_columns(tree=found, scores=scores, flagged=flags))
         answer["ETag"] = tag
     patch_cache_control(answer, private=True, no_cache=True)
     return answer

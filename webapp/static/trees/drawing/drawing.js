@@ -24,7 +24,7 @@
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   const view = new drawing.View();
   const state = {
-    model: null, layout: null, values: null, visits: null, score: null, marked: null,
+    model: null, layout: null, values: null, visits: null, drop: null, score: null, marked: null,
     collapsed: new Set(), shown: 0, chosen: -1, hovered: -1, newest: -1,
     hidden: (node) => drawing.below(state.model, node).length,
   }; // prettier-ignore
@@ -138,7 +138,8 @@
   };
 
   const arrange = (held = -1) => {
-    const kept = held >= 0 && state.layout ? { node: held, depth: state.model.depth[held], x: view.x(state.model.depth[held]), y: view.y(state.layout.row[held]) } : null;
+    const depth = held >= 0 ? state.model.depth[held] : 0;
+    const kept = held >= 0 && state.layout ? { node: held, depth, x: view.x(depth), y: view.y(state.layout.row[held]) } : null;
     state.layout = drawing.layout(state.model, state.collapsed);
     view.measure(state.layout, kept);
     if (fitted) view.set(view.fitted());
@@ -246,11 +247,18 @@
       }, 1800);
     },
   });
-  drawing.keys(canvas, state, { choose, fold, zoom, fit, say: announce, open: (node) => say("tree:chosen", { node, open: true }) });
+  /* By keys and buttons: around the chosen step where it is seen, else around the middle. */
+  const zoomHere = (factor) => {
+    const { chosen } = state;
+    const [x, y] = chosen < 0 ? [-1, -1] : [view.x(state.model.depth[chosen]), view.y(state.layout.row[chosen])];
+    const isSeen = x >= 0 && x <= view.width && y >= 0 && y <= view.height;
+    zoom(factor, isSeen ? x : undefined, isSeen ? y : undefined);
+  };
+  drawing.keys(canvas, state, { choose, fold, zoom: zoomHere, fit, say: announce, open: (node) => say("tree:chosen", { node, open: true }) });
 
   find("fit").addEventListener("click", fit);
-  find("closer").addEventListener("click", () => zoom(1.5));
-  find("farther").addEventListener("click", () => zoom(1 / 1.5));
+  find("closer").addEventListener("click", () => zoomHere(1.5));
+  find("farther").addEventListener("click", () => zoomHere(1 / 1.5));
   find("fold-all").addEventListener("click", foldAll);
   find("enlarge").hidden = !document.fullscreenEnabled;
   find("enlarge").addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen()));
@@ -259,6 +267,7 @@
   find("png").addEventListener("click", () => drawing.savePng(state, ink, root.dataset.name));
   replay = drawing.replay(find("replay"), (shown) => {
     state.shown = shown;
+    if (state.model) Object.assign(state, drawing.moment(state.model, shown));
     state.newest = state.model && shown < state.model.size ? shown - 1 : -1;
     refresh(true);
   });
@@ -297,8 +306,8 @@
     const before = state.model;
     state.model = drawing.read(columns);
     const { model } = state;
-    state.values = model.value;
-    state.visits = model.visits;
+    Object.assign(state, drawing.moment(model, model.size));
+    find("growth").textContent = model.growth ? "the values of that moment" : "the values of the end";
     const grew = before ? model.size > before.size : false;
     if (before && !grew && model.size < before.size) state.chosen = Math.min(state.chosen, model.size - 1);
     state.score = model.scores.find((each) => each.model === (state.score || model.scores[0])?.model) || null;

@@ -49,7 +49,8 @@
     }
     get pen() {
       const dash = this.dash.length ? ` stroke-dasharray="${this.dash.join(" ")}"` : "";
-      return `stroke="${this.strokeStyle}" stroke-width="${short(this.lineWidth)}" stroke-linecap="${this.lineCap}" stroke-linejoin="round"${dash}`;
+      const ends = `stroke-linecap="${this.lineCap}" stroke-linejoin="round"`;
+      return `stroke="${this.strokeStyle}" stroke-width="${short(this.lineWidth)}" ${ends}${dash}`;
     }
     fill() {
       if (this.path.length) this.parts.push(`<path d="${this.path.join("")}" fill="${this.fillStyle}"${this.opacity}/>`);
@@ -61,9 +62,9 @@
       const [, weight, size] = /^(\d{3} )?([\d.]+)px/.exec(this.font);
       const anchor = { left: "start", center: "middle", right: "end" }[this.textAlign];
       const down = { alphabetic: 0, middle: 0.35, top: 0.8 }[this.textBaseline] * Number(size);
-      this.parts.push(
-        `<text x="${short(x)}" y="${short(y + down)}" font-size="${size}" font-weight="${(weight || "400").trim()}" text-anchor="${anchor}" ${how}${this.opacity}>${escaped(text)}</text>`,
-      );
+      const place = `x="${short(x)}" y="${short(y + down)}" text-anchor="${anchor}"`;
+      const letters = `font-size="${size}" font-weight="${(weight || "400").trim()}"`;
+      this.parts.push(`<text ${place} ${letters} ${how}${this.opacity}>${escaped(text)}</text>`);
     }
     fillText(text, x, y) {
       this.letters(text, x, y, `fill="${this.fillStyle}"`);
@@ -100,14 +101,19 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   };
 
-  const whole = (state) => ({ ...state, chosen: -1, hovered: -1, newest: -1 });
+  /* Whatever of it is replayed just now. */
+  const whole = (state) => {
+    const { model } = state;
+    return { ...state, ...drawing.moment(model, model.size), shown: model.size, chosen: -1, hovered: -1, newest: -1 };
+  };
 
   drawing.svgText = (state, ink, title) => {
     const view = wholeView(state, 1e6);
     const pen = new SvgPen();
     drawing.paint(pen, view, whole(state), ink);
+    const size = `width="${view.width}" height="${view.height}" viewBox="0 0 ${view.width} ${view.height}"`;
     return (
-      `<svg xmlns="http://www.w3.org/2000/svg" width="${view.width}" height="${view.height}" viewBox="0 0 ${view.width} ${view.height}" font-family="${escaped(ink.font)}">` +
+      `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="${escaped(ink.font)}">` +
       `<title>${escaped(title)}</title><rect width="100%" height="100%" fill="${ink.surface}"/>${pen.parts.join("\n")}</svg>\n`
     );
   };

@@ -19,7 +19,14 @@
   drawing.ink = (element) => {
     const style = getComputedStyle(element);
     const read = (name) => style.getPropertyValue(`--drawing-${name}`).trim();
-    const ink = Object.fromEntries(NAMES.map((name) => [name, read(name)]));
+    // As the browser works it out: a canvas does not know variables and mixtures.
+    const probe = element.appendChild(document.createElement("span"));
+    const worked = (name) => {
+      probe.style.color = `var(--drawing-${name})`;
+      return getComputedStyle(probe).color;
+    };
+    const ink = Object.fromEntries(NAMES.map((name) => [name, worked(name)]));
+    probe.remove();
     const stops = STOPS.map((name) => channels(read(`value-${name}`)));
     ink.value = [];
     ink.onValue = [];

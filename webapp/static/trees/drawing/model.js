@@ -5,7 +5,7 @@
   const studio = (window.studio = window.studio || {});
   const drawing = (studio.drawing = studio.drawing || {});
 
-  const numbers = (list) => Float32Array.from(list, (each) => (each === null ? NaN : each));
+  const numbers = (list) => Float64Array.from(list, (each) => (each === null ? NaN : each));
 
   /* Columns as `tree-drawing` gives them. An unknown number is NaN, an unknown verdict -1. */
   drawing.read = (columns) => {
@@ -43,8 +43,27 @@
       answers: new Map(columns.answers),
       texts: columns.texts,
       flagged: new Set(columns.flagged),
+      growth: columns.growth,
       scores: columns.scores.map((each) => ({ ...each, values: numbers(each.values) })),
     };
+  };
+
+  /* Values, visits and drops when the first `shown` nodes were there; those of the end where nobody knows better. */
+  drawing.moment = (model, shown) => {
+    if (!model.growth || shown >= model.size) return { values: model.value, visits: model.visits, drop: model.drop };
+    const values = new Float64Array(model.size).fill(NaN);
+    const visits = new Uint32Array(model.size);
+    const drop = new Float64Array(model.size).fill(NaN);
+    for (let node = 0; node < shown; node += 1) {
+      let place = node;
+      for (const value of model.growth[node] || []) {
+        values[place] = value === null ? NaN : value;
+        visits[place] += 1;
+        place = model.parent[place];
+      }
+    }
+    for (let node = 1; node < shown; node += 1) if (model.depth[node] > 1) drop[node] = values[model.parent[node]] - values[node];
+    return { values, visits, drop };
   };
 
   /* Every node below this one, itself left out. */
@@ -54,11 +73,12 @@
     return found;
   };
 
-  drawing.figure = (value) => value.toFixed(2);
+  /* Two digits, halves up, as the server writes them. */
+  drawing.figure = (value) => (Math.round((value + 1e-10) * 100) / 100).toFixed(2);
 
   /* As short as a node is wide: ".75", "0", "1". */
   drawing.shortFigure = (value) => {
-    const text = value.toFixed(2);
+    const text = drawing.figure(value);
     if (text === "1.00") return "1";
     return text === "0.00" || text === "-0.00" ? "0" : text.replace("0.", ".");
   };
@@ -74,7 +94,7 @@
     if (verdict >= 0) parts.push(`${verdict ? "right" : "wrong"} answer${answer ? ` ${answer}` : ""}`);
     else if (answer) parts.push(`answer ${answer}`);
     parts.push(Number.isNaN(state.values[node]) ? "no value" : `value ${drawing.figure(state.values[node])}`);
-    const drop = model.drop[node];
+    const drop = state.drop[node];
     if (drop >= model.dropShown) parts.push(`drops by ${drawing.figure(drop)}`);
     if (model.rollouts[node]) parts.push(`${model.right[node]} of ${model.rollouts[node]} rollouts right`);
     parts.push(`${state.visits[node]} visit${state.visits[node] === 1 ? "" : "s"}`);

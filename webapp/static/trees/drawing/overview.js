@@ -49,7 +49,7 @@
         bins.scored[bin] += 1;
         bins.score[bin] += score;
       }
-      if (model.drop[node] >= model.dropShown) bins.drops[bin] = 1;
+      if (state.drop[node] >= model.dropShown) bins.drops[bin] = 1;
       if (!state.marked || state.marked[node]) bins.lit[bin] = 1;
     }
   };

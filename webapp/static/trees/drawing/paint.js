@@ -60,7 +60,7 @@
       const isDim = state.marked && !state.marked[node];
       const share = Math.sqrt(state.visits[node] / model.mostVisits);
       const width = Math.round(share * WIDTHS);
-      const isDrop = model.drop[node] >= model.dropShown;
+      const isDrop = state.drop[node] >= model.dropShown;
       put(`${path.has(node) ? 1 : 0}${isDim ? 1 : 0}${isDrop ? 1 : 0}${width}`, node);
       if (isDrop && !isDim) falls.push(node);
     }
@@ -118,7 +118,7 @@
     context.textBaseline = "middle";
     for (const node of falls) {
       const [x, y] = at(node);
-      halo(context, `−${drawing.shortFigure(model.drop[node])}`, x + size + 3, y, ink.drop, ink);
+      halo(context, `−${drawing.shortFigure(state.drop[node])}`, x + size + 3, y, ink.drop, ink);
     }
   };
 
