@@ -108,7 +108,7 @@
 
   const nearest = (x, y, reach = 0) => {
     const { layout } = state;
-    const afar = view.k < drawing.AFAR;
+    const afar = view.isAfar;
     const depth = Math.floor((x - view.left) / view.column() + (afar ? 0.2 : 0.5));
     const column = layout.columns[depth];
     if (!column) return -1;
@@ -224,7 +224,7 @@
     click: (x, y, pointer) => {
       if (!state.model) return;
       const node = nearest(x, y, pointer === "touch" ? 10 : 2);
-      if (view.k < drawing.AFAR && node >= 0 && view.k < view.least * 1.5 && state.layout.rows * view.k > 40 && state.model.size > 400) {
+      if (view.isAfar && node >= 0 && view.k < view.least * 1.5 && state.layout.rows * view.k > 40 && state.model.size > 400) {
         const to = view.zoomed(14 / view.k, x, y);
         fitted = false;
         go(to);
@@ -235,7 +235,7 @@
     unfold: (x, y) => {
       if (!state.model) return;
       const node = nearest(x, y, 4);
-      if (node >= 0 && view.k >= drawing.AFAR) fold(node);
+      if (node >= 0 && !view.isAfar) fold(node);
       else zoom(2, x, y);
     },
     point,

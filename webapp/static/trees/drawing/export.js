@@ -79,10 +79,8 @@
     const view = new drawing.View();
     const { rows, depths } = state.layout;
     const k = Math.max(1, Math.min(44, (most - 2 * PAD) / Math.max(1, rows)));
-    view.resize(2, 2);
-    view.measure(state.layout);
     view.k = k;
-    const column = Math.min(view.column(k), (most - 2 * PAD) / (depths + 1));
+    const column = Math.min(Math.max(40, k * 5.5), (most - 2 * PAD) / (depths + 1));
     view.column = () => column;
     view.left = PAD;
     view.top = PAD;

@@ -7,9 +7,6 @@
   const BIN = 3;
   const EDGES_APART = 5;
 
-  /* Up to this many pixels a row, a tree is seen from afar. */
-  drawing.AFAR = 10;
-
   class Bins {
     constructor(count) {
       this.steps = new Uint32Array(count);

@@ -300,7 +300,7 @@
 
   /* Everything within the view, from afar or near. The context's ground is already clear. */
   drawing.paint = (context, view, state, ink) => {
-    if (view.k < drawing.AFAR) {
+    if (view.isAfar) {
       drawing.paintOverview(context, view, state, ink);
       return;
     }

@@ -4,11 +4,14 @@
 (() => {
   const drawing = window.studio.drawing;
   const MOST = 72;
+  const AFAR = 10; // pixels a row up to which a tree is seen from afar
   const FITTED = 30; // a tree of few steps is not blown up further
   const LEFT = 30;
   const RIGHT = 96;
   const EDGE = 26;
   const WIDEST = 170;
+  const NARROWEST = 12;
+  const APART = 30; // pixels between columns from which shapes have room
 
   drawing.View = class {
     constructor() {
@@ -32,7 +35,8 @@
 
     column(k = this.k) {
       const fitted = (this.width - LEFT - RIGHT) / Math.max(1, this.depths);
-      return Math.max(Math.min(WIDEST, fitted), Math.min(k * 5.5, 280));
+      const narrow = Math.max(NARROWEST, Math.min(WIDEST, fitted));
+    return Math.max(narrow, Math.min(k * 5.5, 280, (narrow * k) / this.least));
     }
 
     x(depth) {
@@ -50,6 +54,10 @@
     fitted() {
       const k = this.least;
       return { k, left: LEFT, top: (this.height - this.rows * k) / 2 };
+    }
+
+    get isAfar() {
+      return this.k < AFAR || this.column() < APART;
     }
 
     get isWhole() {
