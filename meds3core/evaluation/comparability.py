@@ -4,8 +4,9 @@ Questions are told apart by content, never by id: a file with the same ids and f
 test. Results on different questions can be compared on the ones they share, but only when that is asked for.
 """
 
+import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pydantic import Field
 
@@ -19,6 +20,10 @@ class NotComparable(UserError):
     """Two results stand on different ground; the message gives every reason."""
 
     code = "not-comparable"
+
+    def __init__(self, message: str, reasons: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.reasons = tuple(reasons)
 
 
 class QuestionShape(Record):
@@ -54,6 +59,62 @@ class Pairing(Record):
     notes: tuple[str, ...] = ()
 
 
+class SourceForm(Record):
+    """How the questions of one source are asked: with how many options, with or without their passages."""
+
+    options: tuple[int, ...]
+    context: tuple[bool, ...] = Field(description="Empty: unknown")
+
+
+class Ground(Record):
+    """A basis in short, small enough to stand beside every result: `refusals` compares two without their questions."""
+
+    prompt: str
+    prompt_hash: str
+    questions: int
+    content: str = Field(description="Digest of the questions' contents, whatever their order")
+    gold: str = Field(description="Digest of the contents with their gold answers")
+    sources: dict[str, SourceForm]
+
+    @property
+    def family(self) -> str:
+        """The prompt's name without its version."""
+        return self.prompt.partition("@")[0]
+
+
+def ground_of(basis: Basis) -> Ground:
+    """The basis in short."""
+    by_source: dict[str, list[QuestionShape]] = {}
+    for question in basis.questions:
+        by_source.setdefault(question.source, []).append(question)
+    return Ground(
+        prompt=basis.prompt,
+        prompt_hash=basis.prompt_hash,
+        questions=len(basis.questions),
+        content=_digest(question.content_hash for question in basis.questions),
+        gold=_digest(f"{question.content_hash} {question.gold}" for question in basis.questions),
+        sources={
+            name: SourceForm(options=_options(members), context=tuple(sorted(_contexts(members))))
+            for name, members in sorted(by_source.items())
+        },
+    )
+
+
+def refusals(first: Ground, second: Ground) -> tuple[str, ...]:
+    """Why two results may not be set side by side; empty where they may. As `pair` decides, without the questions."""
+    reasons = []
+    if first.family == second.family and first.prompt_hash != second.prompt_hash:
+        reasons.append(_prompt_reason(first, second))
+    for source in sorted(first.sources.keys() & second.sources.keys()):
+        one, other = first.sources[source], second.sources[source]
+        reasons += _form_reasons(source, one.options, other.options, set(one.context), set(other.context))
+    if first.content != second.content:
+        reasons.append(f"the question sets differ ({first.questions:,} questions and {second.questions:,})")
+    elif first.gold != second.gold:
+        reasons.append("some questions have another gold answer")
+    return tuple(reasons)
+
+
 def basis_of(source: SampleSource, questions: Sequence[Question | OpenQuestion]) -> Basis:
     """The basis of a sample set."""
     return Basis(
@@ -84,10 +145,7 @@ def pair(first: Basis, second: Basis, *, shared: bool = False) -> Pairing:
     notes, reasons = [], []
     if first.prompt_hash != second.prompt_hash:
         if first.family == second.family:
-            reasons.append(
-                f"the prompt differs ({first.prompt} with hash {first.prompt_hash[:8]}, {second.prompt} with hash "
-                f"{second.prompt_hash[:8]}): draw both with one version"
-            )
+            reasons.append(_prompt_reason(first, second))
         else:
             notes.append(f"asked with different prompts: {first.prompt} and {second.prompt}")
     one, other = first.questions, second.questions
@@ -100,7 +158,9 @@ def pair(first: Basis, second: Basis, *, shared: bool = False) -> Pairing:
                 f"only the {len(pairing.pairs)} shared questions are compared; {pairing.only_first} of the first and "
                 f"{pairing.only_second} of the second are left out"
             )
-    reasons += _option_reasons(one, other) + _context_reasons(one, other)
+    for source in sorted({question.source for question in one} & {question.source for question in other}):
+        here, there = ([each for each in side if each.source == source] for side in (one, other))
+        reasons += _form_reasons(source, _options(here), _options(there), _contexts(here), _contexts(there))
     regolded = sum(first.questions[i].gold != second.questions[j].gold for i, j in pairing.pairs)
     if regolded:
         reasons.append(f"{regolded} questions have another gold answer in the second")
@@ -112,7 +172,7 @@ def pair(first: Basis, second: Basis, *, shared: bool = False) -> Pairing:
             f"second, {len(pairing.pairs)} shared): ask for the shared ones (--shared), or evaluate both on one file"
         )
     if reasons:
-        raise NotComparable("these results cannot be compared: " + "; ".join(reasons))
+        raise NotComparable("these results cannot be compared: " + "; ".join(reasons), reasons)
     return pairing.model_copy(update={"notes": tuple(notes)})
 
 
@@ -136,38 +196,40 @@ def _match(first: Basis, second: Basis) -> Pairing:
     )
 
 
-def _option_reasons(first: Sequence[QuestionShape], second: Sequence[QuestionShape]) -> list[str]:
-    """Sources whose questions offer another number of options."""
-    reasons = []
-    for source in sorted({question.source for question in first} & {question.source for question in second}):
-        one, other = (_counts(side, source) for side in (first, second))
-        if one.keys() != other.keys():
-            name = source or "a source without a name"
-            reasons.append(f"{name} has {_words(one)} in the first and {_words(other)} in the second")
+def _prompt_reason(first: Basis | Ground, second: Basis | Ground) -> str:
+    return (
+        f"the prompt differs ({first.prompt} with hash {first.prompt_hash[:8]}, {second.prompt} with hash "
+        f"{second.prompt_hash[:8]}): draw both with one version"
+    )
+
+
+def _form_reasons(
+    source: str, options: Sequence[int], others: Sequence[int], context: set[bool], other_context: set[bool]
+) -> list[str]:
+    """What of a source's questions differs: how many options they offer, whether they come with their passage."""
+    name, reasons = source or "a source without a name", []
+    if set(options) != set(others):
+        reasons.append(f"{name} has {_words(options)} in the first and {_words(others)} in the second")
+    if context and other_context and context != other_context:
+        reasons.append(f"{name} is asked {_context(context)} in the first and {_context(other_context)} in the second")
     return reasons
 
 
-def _counts(questions: Sequence[QuestionShape], source: str) -> Counter[int]:
-    return Counter(question.options for question in questions if question.source == source)
+def _options(questions: Sequence[QuestionShape]) -> tuple[int, ...]:
+    return tuple(sorted({question.options for question in questions}))
 
 
-def _words(options: Counter[int]) -> str:
+def _contexts(questions: Sequence[QuestionShape]) -> set[bool]:
+    return {question.has_context for question in questions if question.has_context is not None}
+
+
+def _words(options: Iterable[int]) -> str:
     return " or ".join(f"{count} options" if count else "no options" for count in sorted(options, reverse=True))
 
 
-def _context_reasons(first: Sequence[QuestionShape], second: Sequence[QuestionShape]) -> list[str]:
-    """Sources that come with their passage here and without it there."""
-    reasons = []
-    for source in sorted({question.source for question in first} & {question.source for question in second}):
-        one, other = (
-            {question.has_context for question in side if question.source == source} - {None}
-            for side in (first, second)
-        )
-        if one and other and one != other:
-            name = source or "a source without a name"
-            reasons.append(f"{name} is asked {_context(one)} in the first and {_context(other)} in the second")
-    return reasons
-
-
-def _context(flags: set[bool | None]) -> str:
+def _context(flags: set[bool]) -> str:
     return "partly with its passages" if len(flags) > 1 else f"with{'' if True in flags else 'out'} its passages"
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.blake2b("\0".join(sorted(parts)).encode(), digest_size=16).hexdigest()

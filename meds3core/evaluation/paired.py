@@ -87,35 +87,49 @@ def mcnemar(first: npt.ArrayLike, second: npt.ArrayLike) -> McNemar:
 def paired_difference(
     first: npt.ArrayLike, second: npt.ArrayLike, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
 ) -> PairedDifference:
-    """The mean difference of values (n,), one a question, by resampling questions.
+    """The mean difference of values (n,), one a question, by resampling questions; see `paired_differences`."""
+    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if a.shape != b.shape or a.ndim != 1 or not len(a):
+        raise ValueError(f"{a.shape} values against {b.shape}")
+    return paired_differences(a[:, None], b[:, None], level=level, resamples=resamples, seed=seed)[0]
+
+
+def paired_differences(
+    first: npt.ArrayLike, second: npt.ArrayLike, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
+) -> list[PairedDifference]:
+    """The mean difference of each column of (n, k), all columns on the same resamples of the n questions.
 
     p is twice the share of resamples on the far side of zero, one added above and below (so never 0): it falls under
     1 − level where the interval leaves zero out. Raises `ValueError` when there is nothing to pair.
     """
     a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    if a.shape != b.shape or a.ndim != 1 or not len(a):
+    if a.shape != b.shape or a.ndim != 2 or not len(a):
         raise ValueError(f"{a.shape} values against {b.shape}")
     differences = b - a
     means = _resampled_means(differences, resamples, seed)
-    value = float(differences.mean())
     tail = 100 * (1 - level) / 2
-    low, high = np.percentile(means, [tail, 100 - tail])
+    lows, highs = np.percentile(means, [tail, 100 - tail], axis=0)
     rounding = 1e-12  # sums of thirds are not quite zero
-    beyond = min(int((means <= rounding).sum()), int((means >= -rounding).sum()))
-    p = min(1.0, 2 * (beyond + 1) / (resamples + 1))
-    return PairedDifference(
-        first=float(a.mean()),
-        second=float(b.mean()),
-        difference=Estimate(
-            value=value,
-            low=min(float(low), value),
-            high=max(float(high), value),
-            n=len(a),
-            method="paired-bootstrap",
-            level=level,
-        ),
-        p=p,
-    )
+    found = []
+    for column, (low, high) in enumerate(zip(lows, highs, strict=True)):
+        value, drawn = float(differences[:, column].mean()), means[:, column]
+        beyond = min(int((drawn <= rounding).sum()), int((drawn >= -rounding).sum()))
+        found.append(
+            PairedDifference(
+                first=float(a[:, column].mean()),
+                second=float(b[:, column].mean()),
+                difference=Estimate(
+                    value=value,
+                    low=min(float(low), value),
+                    high=max(float(high), value),
+                    n=len(a),
+                    method="paired-bootstrap",
+                    level=level,
+                ),
+                p=min(1.0, 2 * (beyond + 1) / (resamples + 1)),
+            )
+        )
+    return found
 
 
 def paired_over_seeds(

@@ -127,6 +127,11 @@ class StoredEvaluation:
 
 def read_evaluation(folder: Path) -> StoredEvaluation:
     """A stored evaluation. Raises `EvaluationFileError`."""
+    return StoredEvaluation(read_figures(folder), tuple(_rows(folder / ROWS)))
+
+
+def read_figures(folder: Path) -> Evaluation:
+    """The figures of a stored evaluation without its rows. Raises `EvaluationFileError`."""
     path = folder / FIGURES
     try:
         text = path.read_text(encoding="utf-8")
@@ -141,11 +146,10 @@ def read_evaluation(folder: Path) -> StoredEvaluation:
     if version != EVALUATION_FORMAT:
         raise EvaluationFileError(f"{path}: format is not {EVALUATION_FORMAT}; evaluate again with this version")
     try:
-        evaluation = Evaluation.model_validate_json(text)
+        return Evaluation.model_validate_json(text)
     except ValidationError as error:
         place = ".".join(map(str, error.errors()[0]["loc"]))
         raise EvaluationFileError(f"{path}: field {place} does not fit the format; evaluate again") from None
-    return StoredEvaluation(evaluation, tuple(_rows(folder / ROWS)))
 
 
 def _rows(path: Path) -> Iterator[QuestionRow]:

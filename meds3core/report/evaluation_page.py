@@ -10,10 +10,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from meds3core.evaluation.compare import Comparison, MeasureDifference
+from meds3core.evaluation.compare import Comparison
 from meds3core.evaluation.record import Evaluation, QuestionRow, Response, StoredEvaluation
-from meds3core.report.charts import whisker_table
-from meds3core.report.parts import FigureTable, Section, Words, row
+from meds3core.report.comparison import comparison_sections, comparison_totals, names_of, total
 from meds3core.report.sections import sections_of
 from meds3core.report.standalone import (
     asset,
@@ -24,7 +23,7 @@ from meds3core.report.standalone import (
     source_hash,
     write_pieces,
 )
-from meds3core.report.wording import difference_row, percent, plain, points
+from meds3core.report.wording import percent, plain
 from meds3core.types.samples import SampleSource
 
 SCRIPTS = ("base.js", "evaluation.js")
@@ -48,7 +47,7 @@ def write_evaluation_page(stored: StoredEvaluation, out: Path, *, title: str = "
         title or f"Evaluation of {evaluation.policy}",
         subtitle=f"{evaluation.questions:,} questions, prompt {evaluation.prompt}",
         notes=[*evaluation.notes, *notes],
-        totals_of=_totals(evaluation),
+        totals_of=totals_of(evaluation),
         sections=sections_of(evaluation),
         results=_RESULTS,
         provenance=_provenance(evaluation),
@@ -61,7 +60,7 @@ def write_comparison_page(
     comparison: Comparison, first: StoredEvaluation, second: StoredEvaluation, out: Path, *, title: str = ""
 ) -> None:
     """Write the page of two evaluations: differences, wins and losses, every question with both sides' answers."""
-    names = _names(comparison)
+    names = names_of(comparison)
     by_hash = {each.question.content_hash: each for each in first.rows}
     entries, blobs = [], []
     for each in second.rows:
@@ -79,8 +78,8 @@ def write_comparison_page(
         title or f"{names[0]} against {names[1]}",
         subtitle=f"{comparison.questions:,} questions; differences are {names[1]} minus {names[0]}",
         notes=list(comparison.notes),
-        totals_of=_comparison_totals(comparison, names),
-        sections=_comparison_sections(comparison, names),
+        totals_of=comparison_totals(comparison, names),
+        sections=comparison_sections(comparison, names),
         results=_CHANGES,
         provenance=[
             *((f"First: {name}", value) for name, value in _provenance(first.evaluation)),
@@ -113,87 +112,30 @@ def _write(out: Path, title: str, *, entries: list[dict[str, Any]], blobs: list[
 # --- totals -------------------------------------------------------------------------------------------------------
 
 
-def _total(name: str, words: str, note: str = "") -> dict[str, str]:
-    """The figure large, its interval and note small."""
-    value, _, interval = words.partition(" ")
-    return {"name": name, "value": value, "note": " ".join(filter(None, (interval, note)))}
-
-
-def _totals(evaluation: Evaluation) -> list[dict[str, str]]:
+def totals_of(evaluation: Evaluation) -> list[dict[str, str]]:
+    """The figures at the head of an evaluation: name, value, and a note with the interval."""
     items = []
     if evaluation.greedy is not None:
-        items.append(_total("Greedy", percent(evaluation.greedy.micro), f"of {evaluation.greedy.questions:,}"))
+        items.append(total("Greedy", percent(evaluation.greedy.micro), f"of {evaluation.greedy.questions:,}"))
     if evaluation.selection is not None:
-        items.append(_total(evaluation.selection.chosen.label, percent(evaluation.selection.test)))
+        items.append(total(evaluation.selection.chosen.label, percent(evaluation.selection.test)))
     steps = evaluation.greedy_steps or evaluation.sampled_steps
     if steps is not None:
-        items.append(_total("Every step and the answer right", percent(steps.sound)))
+        items.append(total("Every step and the answer right", percent(steps.sound)))
     figures = evaluation.greedy or evaluation.sampled
     if figures is not None:
-        items.append(_total("No answer found", percent(figures.no_answer)))
+        items.append(total("No answer found", percent(figures.no_answer)))
         tokens = f"{figures.tokens.value:.0f} [{figures.tokens.low:.0f}, {figures.tokens.high:.0f}]"
-        items.append(_total("Tokens per answer", tokens))
+        items.append(total("Tokens per answer", tokens))
     for name, scorer in evaluation.scorers.items():
         if scorer.steps:
-            items.append(_total(f"Wrong steps found, AUROC ({name})", plain(scorer.steps[0].auroc)))
+            items.append(total(f"Wrong steps found, AUROC ({name})", plain(scorer.steps[0].auroc)))
     items.append({"name": "Questions", "value": f"{evaluation.questions:,}", "note": _failed(evaluation)})
     return items
 
 
 def _failed(evaluation: Evaluation) -> str:
     return f"{len(evaluation.failed):,} more failed" if evaluation.failed else "none failed"
-
-
-def _names(comparison: Comparison) -> tuple[str, str]:
-    """Both names, told apart where they are the same."""
-    if comparison.first != comparison.second:
-        return comparison.first, comparison.second
-    return f"{comparison.first} (first)", f"{comparison.second} (second)"
-
-
-def _comparison_totals(comparison: Comparison, names: tuple[str, str]) -> list[dict[str, str]]:
-    items = []
-    for title, found in (
-        ("Greedy, in points", comparison.greedy),
-        ("Chosen strategies, in points", comparison.chosen),
-        ("Every step and the answer right, in points", comparison.sound),
-    ):
-        if found is not None:
-            before, after = found.difference.first, found.difference.second
-            items.append(_total(title, points(found.difference), f"({100 * before:.1f}% → {100 * after:.1f}%)"))
-    won = sum(change.kind == "won" for change in comparison.changes)
-    if comparison.greedy is not None:
-        lost = len(comparison.changes) - won
-        exact = comparison.greedy.mcnemar
-        note = f"lost {lost:,}" + (f", McNemar p = {exact.p:.3g}" if exact else "")
-        items.append({"name": f"Questions that {names[1]} won", "value": f"{won:,}", "note": note})
-    items.append({"name": "Questions", "value": f"{comparison.questions:,}", "note": "the same for both"})
-    return items
-
-
-def _comparison_sections(comparison: Comparison, names: tuple[str, str]) -> list[Section]:
-    def table(title: str, found: Sequence[MeasureDifference]) -> Any:
-        return whisker_table(title, [difference_row(each.name, each.difference) for each in found], differences=True)
-
-    main = [each for each in (comparison.greedy, comparison.chosen, comparison.sound) if each is not None]
-    intervals = [
-        table("Differences in points", main),
-        table("Greedy by domain, in points", comparison.domains),
-    ]
-    rows = [
-        row(
-            each.name,
-            (f"{100 * each.difference.first:.1f}%", f"{100 * each.difference.second:.1f}%", points(each.difference)),
-        )
-        for each in comparison.strategies
-    ]
-    tables = [FigureTable("Every strategy that both computed (exploratory)", ("Strategy", *names, "Difference"), rows)]
-    words = Words(
-        "Differences are taken question by question on the same questions. A bar that leaves the middle line out is "
-        "coloured; with many domains, one in twenty does so by chance."
-    )
-    shown = tuple(each for each in intervals if each is not None)
-    return [Section("What changed", (words,), (), shown, tuple(tables) if rows else ())]
 
 
 # --- questions ----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import pytest
 
-from meds3core.evaluation.comparability import NotComparable, basis_of, pair
+from meds3core.evaluation.comparability import NotComparable, basis_of, ground_of, pair, refusals
 from meds3core.types.question import Gold, Question
 from tests.core.evaluation.builders import choice_question, number_question, row_of, sample_set
 
@@ -80,3 +80,32 @@ def test_a_question_that_stands_twice_is_matched_twice():
     assert pair(basis(twice), basis(twice)).pairs == ((0, 0), (1, 1), (2, 2))
     with pytest.raises(NotComparable, match="1 only in the first"):
         pair(basis(twice), basis([SOME[0], SOME[1]]))
+
+
+def test_what_is_refused_is_refused_without_the_questions_too():
+    four = [choice_question(str(i), texts=("a", "b", "c", "d")) for i in range(3)]
+    five = [choice_question(str(i), texts=("a", "b", "c", "d", "e")) for i in range(3)]
+    sides = [
+        basis(SOME),
+        basis(SOME[::-1]),
+        basis(SOME[:3]),
+        basis(SOME, prompt="plain@2"),
+        basis(SOME, prompt="guided@1"),
+        basis([changed(q, has_context=True) for q in SOME]),
+        basis([changed(q, has_context=False) for q in SOME]),
+        basis([changed(SOME[0], gold=Gold(value="5")), *SOME[1:]]),
+        basis(four),
+        basis(five),
+    ]
+    for first in sides:
+        for second in sides:
+            try:
+                pair(first, second)
+                refused = ()
+            except NotComparable as error:
+                refused = error.reasons
+            short = refusals(ground_of(first), ground_of(second))
+            assert bool(short) == bool(refused), (short, refused)
+            assert {each for each in short if "prompt" in each or "passages" in each or "options" in each} == {
+                each for each in refused if "prompt" in each or "passages" in each or "options" in each
+            }
