@@ -50,7 +50,7 @@ def write_evaluation_page(stored: StoredEvaluation, out: Path, *, title: str = "
         totals_of=totals_of(evaluation),
         sections=sections_of(evaluation),
         results=_RESULTS,
-        provenance=_provenance(evaluation),
+        provenance=provenance_of(evaluation),
         entries=entries,
         blobs=blobs,
     )
@@ -82,8 +82,8 @@ def write_comparison_page(
         sections=comparison_sections(comparison, names),
         results=_CHANGES,
         provenance=[
-            *((f"First: {name}", value) for name, value in _provenance(first.evaluation)),
-            *((f"Second: {name}", value) for name, value in _provenance(second.evaluation)),
+            *((f"First: {name}", value) for name, value in provenance_of(first.evaluation)),
+            *((f"Second: {name}", value) for name, value in provenance_of(second.evaluation)),
         ],
         entries=entries,
         blobs=blobs,
@@ -222,7 +222,8 @@ def _response(given: Response) -> dict[str, Any]:
     }
 
 
-def _provenance(evaluation: Evaluation) -> list[tuple[str, str]]:
+def provenance_of(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """What it was made with, name by name."""
     facts = [
         ("Policy", f"{evaluation.policy} ({evaluation.policy_hash[:16] or 'hash not told'})"),
         ("Prompt", f"{evaluation.prompt} ({evaluation.prompt_hash[:16]})"),

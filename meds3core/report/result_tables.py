@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from meds3core.evaluation.compare import Comparison
+from meds3core.evaluation.compare import Change, Comparison, MeasureDifference, WayComparison
 from meds3core.evaluation.intervals import Estimate
 from meds3core.evaluation.paired import PairedDifference
 from meds3core.evaluation.record import Evaluation
@@ -50,45 +50,74 @@ def comparison_tables(comparison: Comparison) -> dict[str, ResultTable]:
     """The tables of a comparison: differences, and the questions won and lost."""
     measures = [each for each in (comparison.greedy, comparison.chosen, comparison.sound) if each is not None]
     groups = (("", measures), ("domain ", comparison.domains), ("", comparison.strategies))
-    differences = [
+    measured = [(f"{kind}{each.name}", each) for kind, members in groups for each in members]
+    names = (comparison.first, comparison.second)
+    found = (_differences(names, measured), _changed(names, comparison.changes))
+    return {table.name: table for table in found if table.rows}
+
+
+def way_tables(comparison: WayComparison, names: tuple[str, str]) -> dict[str, ResultTable]:
+    """The tables of a comparison of two ways to answer."""
+    measured = [(comparison.measure.name, comparison.measure)]
+    found = (_differences(names, measured), _changed(names, comparison.changes))
+    return {table.name: table for table in found if table.rows}
+
+
+def _differences(names: tuple[str, str], measured: Sequence[tuple[str, MeasureDifference]]) -> ResultTable:
+    return ResultTable(
+        "differences",
+        f"{names[1]} against {names[0]}",
         (
-            f"{kind}{each.name}",
-            each.difference.difference.n,
-            each.difference.first,
-            each.difference.second,
-            each.difference,
-            each.mcnemar.p if each.mcnemar else None,
-        )
-        for kind, members in groups
-        for each in members
-    ]
-    changes = [
-        (change.id, change.source, change.domain, change.kind, change.first_answer, change.second_answer)
-        for change in comparison.changes
-    ]
-    first, second = f"First: {comparison.first}", f"Second: {comparison.second}"
-    tables = (
-        ResultTable(
-            "differences",
-            f"{comparison.second} against {comparison.first}",
+            Column("Measure"),
+            Column("Questions", "count"),
+            Column(f"First: {names[0]}", "number"),
+            Column(f"Second: {names[1]}", "number"),
+            Column("Difference in points", "difference"),
+            Column("McNemar p", "number"),
+        ),
+        [
             (
-                Column("Measure"),
-                Column("Questions", "count"),
-                Column(first, "number"),
-                Column(second, "number"),
-                Column("Difference in points", "difference"),
-                Column("McNemar p", "number"),
-            ),
-            differences,
-        ),
-        ResultTable(
-            "changes",
-            "Questions won and lost, greedy",
-            tuple(map(Column, ("Question", "Source", "Domain", "Change", f"{first} answer", f"{second} answer"))),
-            changes,
-        ),
+                name,
+                each.difference.difference.n,
+                each.difference.first,
+                each.difference.second,
+                each.difference,
+                each.mcnemar.p if each.mcnemar else None,
+            )
+            for name, each in measured
+        ],
     )
-    return {table.name: table for table in tables if table.rows}
+
+
+def _changed(names: tuple[str, str], changes: Sequence[Change]) -> ResultTable:
+    first, second = f"First: {names[0]}", f"Second: {names[1]}"
+    return ResultTable(
+        "changes",
+        "Questions won and lost",
+        (
+            Column("Question"),
+            Column("Source"),
+            Column("Domain"),
+            Column("Change"),
+            Column(f"{first}, right", "number"),
+            Column(f"{second}, right", "number"),
+            Column(f"{first}, greedy answer"),
+            Column(f"{second}, greedy answer"),
+        ),
+        [
+            (
+                change.id,
+                change.source,
+                change.domain,
+                change.kind,
+                change.first_right,
+                change.second_right,
+                change.first_answer,
+                change.second_answer,
+            )
+            for change in changes
+        ],
+    )
 
 
 def _strategies(evaluation: Evaluation) -> ResultTable:

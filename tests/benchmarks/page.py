@@ -306,6 +306,27 @@ def _drawing(figures: dict[str, Any]) -> str:
     return _table(rows) + _DRAWING
 
 
+_EVALUATIONS = """
+{evaluations} evaluations of {questions:,} questions, 6 samples and 66 strategies each, all of one team. A comparison is
+computed when it is first asked for: 10,000 resamples of the questions for every measure that both have.
+"""
+
+
+def _evaluations(figures: dict[str, Any]) -> str:
+    databases = figures["databases"]
+    heads = [
+        f"{name}: {what}" for name in databases for what in ("first, ms", "p95, ms (wanted: under 150)", "queries")
+    ]
+    rows: list[tuple[str, ...]] = [("page", *heads)]
+    for name in next(iter(databases.values()))["pages"]:
+        cells: list[str] = []
+        for each in databases.values():
+            page = each["pages"][name]
+            cells += [f"{page['first_ms']:,.0f}", f"**{page['p95_ms']:.0f}**", str(page["queries"])]
+        rows.append((name, *cells))
+    return _table(rows) + _EVALUATIONS.format(**figures)
+
+
 PARTS = {
     "search": ("Search", _search),
     "engines": ("The engines by themselves", _engines),
@@ -318,6 +339,7 @@ PARTS = {
     "download": ("Downloads", _download),
     "pages": ("List pages and searches of a large instance", _pages),
     "drawing": ("Drawing of trees", _drawing),
+    "evaluations": ("Pages of evaluations", _evaluations),
     "gpu": ("On a GPU", _gpu),
 }
 """Title and writer of each part, in the order of the page."""

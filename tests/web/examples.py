@@ -181,7 +181,10 @@ EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "alias": lambda team: "production",
     "attempt": lambda team: 1,
     "evaluation_id": _evaluation,
+    "other_id": _evaluation,
     "which": lambda team: "report",
+    "table": lambda team: "groups",
+    "form": lambda team: "csv",
     "method": lambda team: "sft",
     "ask": lambda team: "pause",
 }
@@ -212,7 +215,7 @@ BODIES: dict[str, Callable[[Team], Any]] = {
 }
 """Operations of the API that need a body to come as far as their object: by `METHOD route`, a body that fits."""
 
-WORDS = {"method"}
+WORDS = {"method", "table", "form"}
 """Parameters that name no object of anybody."""
 
 OWN_ONLY = {"token_id"}

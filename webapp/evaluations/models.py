@@ -16,7 +16,9 @@ class Evaluation(TeamEntity):
     policy = models.ForeignKey("registry.ModelVersion", null=True, on_delete=models.SET_NULL, related_name="+")
     scorer = models.ForeignKey("registry.ModelVersion", null=True, on_delete=models.SET_NULL, related_name="+")
     questions = models.PositiveIntegerField(default=0)
-    comparability = models.JSONField(default=dict, help_text="Prompt hash, option count, context: what must agree.")
+    comparability = models.JSONField(
+        default=dict, help_text="What must agree: prompt, options, context, and `ground` (evaluation.comparability)."
+    )
     figures = models.JSONField(default=dict, help_text="The report's record (meds3core.evaluation.record).")
 
     class Meta:
@@ -54,3 +56,16 @@ class QuestionResult(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint("evaluation", "position", name="one_answer_per_question")]
+
+
+class StoredComparison(models.Model):
+    """What a comparison of two evaluations found, kept so that it is computed once. Goes with either of them."""
+
+    id = models.BigAutoField(primary_key=True)
+    first = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="+")
+    second = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="+")
+    asked = models.CharField(max_length=300, help_text="Format, whether on shared questions, and by which ways.")
+    figures = models.JSONField(help_text="meds3core.evaluation.compare: Comparison or WayComparison.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint("first", "second", "asked", name="one_comparison_as_asked")]

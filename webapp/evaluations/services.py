@@ -10,11 +10,13 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
+from meds3core.evaluation.comparability import ground_of
 from meds3core.evaluation.record import FIGURES, ROWS, QuestionRow, StoredEvaluation, read_evaluation
 from webapp.accounts.actors import Actor
 from webapp.accounts.audit import audit_write
 from webapp.common.files import Store, folder_of, folder_sync, name_sync
 from webapp.datasets.selectors import rows_by_content
+from webapp.evaluations.index import index_write
 from webapp.evaluations.models import Evaluation, QuestionResult, StrategyResult
 from webapp.jobs.models import Job
 from webapp.jobs.reports import attempt_hold
@@ -107,6 +109,7 @@ def _comparability(stored: StoredEvaluation) -> dict[str, Any]:
         "prompt_hash": basis.prompt_hash,
         "options": sorted({shape.options for shape in basis.questions}),
         "context": sorted({str(shape.has_context) for shape in basis.questions}),
+        "ground": ground_of(basis).model_dump(mode="json"),
     }
 
 
@@ -190,6 +193,7 @@ def _files_store(evaluation: Evaluation, source: Path) -> None:
     for name in SHOWN:
         if (source / name).is_file():
             shutil.copyfile(source / name, draft / name)
+    index_write(draft)
     folder_sync(draft)
     draft.rename(target)
     name_sync(target)
