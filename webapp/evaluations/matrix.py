@@ -129,7 +129,7 @@ def matrix_of(
 
 
 def groups_of(evaluations: Sequence[Evaluation]) -> list[Group]:
-    """Evaluations by what they stand on, those of one benchmark one below the other; the newest group first.
+    """Evaluations by what they stand on, those of one benchmark one below the other, the largest first.
 
     Two versions of one prompt may not be compared, so they part what stands on the same questions.
     """
@@ -150,7 +150,8 @@ def groups_of(evaluations: Sequence[Evaluation]) -> list[Group]:
         group.evaluations.append(each)
     ordered: list[Group] = []
     for title in dict.fromkeys(group.title for group in groups.values()):
-        ordered += [group for group in groups.values() if group.title == title]
+        members = [group for group in groups.values() if group.title == title]
+        ordered += sorted(members, key=lambda group: -len(group.evaluations))
     for number, group in enumerate(ordered):
         _explain(group, ordered[:number])
     return ordered
