@@ -181,7 +181,7 @@ EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "alias": lambda team: "production",
     "attempt": lambda team: 1,
     "evaluation_id": _evaluation,
-    "other_id": _evaluation,
+    "against_id": _evaluation,
     "which": lambda team: "report",
     "table": lambda team: "groups",
     "form": lambda team: "csv",

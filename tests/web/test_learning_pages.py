@@ -99,7 +99,9 @@ def test_an_evaluation_is_started_shown_and_deleted(world, owner, version):
     listed = owner.get(reverse("evaluation-list", args=[world.team.slug])).content.decode()
     assert f"{value:.1%}" in listed
     shown = owner.get(reverse("evaluation", args=[world.team.slug, found.pk])).content.decode()
-    assert "greedy" in shown and shown.count("right: ") == 4 * value
+    assert f"{value:.1%} [" in shown
+    asked = owner.get(reverse("evaluation-questions", args=[world.team.slug, found.pk])).content.decode()
+    assert asked.count("right</span>") == 4 * value
     report = owner.get(reverse("evaluation-file", args=[world.team.slug, found.pk, "report"]))
     assert report["Content-Disposition"].startswith("attachment") and b"<html" in report.getvalue()
     owner.post(reverse("evaluation-delete", args=[world.team.slug, found.pk]))

@@ -188,45 +188,45 @@ def evaluation_table(
     return _file(tables_of(figures_of(found)), table, asked, found.name)
 
 
-@router.get(ONE + "/against/{uuid:other_id}", response=Comparison, summary="An evaluation against another")
+@router.get(ONE + "/against/{uuid:against_id}", response=Comparison, summary="An evaluation against another")
 @team_operation(Action.EVALUATION_VIEW)
 def evaluation_compare(
-    request: HttpRequest, team_slug: str, evaluation_id: uuid.UUID, other_id: uuid.UUID, asked: Query[ComparisonAsked]
+    request: HttpRequest, team_slug: str, evaluation_id: uuid.UUID, against_id: uuid.UUID, asked: Query[ComparisonAsked]
 ) -> Any:
     """Differences are this one minus the other, question by question. 422 `not-comparable` says why not."""
-    second, first = _found(request, evaluation_id), _found(request, other_id)
+    second, first = _found(request, evaluation_id), _found(request, against_id)
     return comparison_of(first=first, second=second, shared=asked.shared)
 
 
-@router.get(ONE + "/against/{uuid:other_id}/ways", response=WayComparison, summary="A way to answer against another")
+@router.get(ONE + "/against/{uuid:against_id}/ways", response=WayComparison, summary="A way to answer against another")
 @team_operation(Action.EVALUATION_VIEW)
 def evaluation_compare_ways(
     request: HttpRequest,
     team_slug: str,
     evaluation_id: uuid.UUID,
-    other_id: uuid.UUID,
+    against_id: uuid.UUID,
     asked: Query[ComparisonAsked],
     by: str = GREEDY,
     other_by: str = GREEDY,
 ) -> Any:
     """`by`: `greedy`, `sound`, `chosen` or a strategy's label, of this one; `other_by` of the other, or of itself."""
-    second, first = _found(request, evaluation_id), _found(request, other_id)
+    second, first = _found(request, evaluation_id), _found(request, against_id)
     return way_comparison_of(first=first, second=second, first_way=other_by, second_way=by, shared=asked.shared)
 
 
-@router.get(ONE + "/against/{uuid:other_id}/tables/{slug:table}", summary="A table of a comparison")
+@router.get(ONE + "/against/{uuid:against_id}/tables/{slug:table}", summary="A table of a comparison")
 @team_operation(Action.EVALUATION_VIEW)
 def evaluation_compare_table(
     request: HttpRequest,
     team_slug: str,
     evaluation_id: uuid.UUID,
-    other_id: uuid.UUID,
+    against_id: uuid.UUID,
     table: str,
     asked: Query[TableAsked],
     how: Query[ComparisonAsked],
 ) -> HttpResponse:
     """As CSV, Markdown or LaTeX."""
-    second, first = _found(request, evaluation_id), _found(request, other_id)
+    second, first = _found(request, evaluation_id), _found(request, against_id)
     found = comparison_of(first=first, second=second, shared=how.shared)
     return _file(comparison_tables(found), table, asked, f"{second.name} against {first.name}")
 
