@@ -3,7 +3,6 @@
 Tokens stand between thin bars; a line break inside a token is shown as ⏎. What is not trained on is dim.
 """
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
@@ -14,6 +13,7 @@ from rich.text import Text
 from meds3core.encoding.trajectory import TrajectoryEncoder
 from meds3core.errors import UserError
 from meds3core.labels.base import LabelRecord, LabelSet
+from meds3core.training.shown import visible
 from meds3core.types.labels import LabelledTrajectory, PreferencePair, SftExample
 
 READ, TRAINED, BORDER, NOTE, END = "dim", "green", "dim cyan", "italic", "bold reverse"
@@ -90,7 +90,7 @@ def tokens_text(encoder: TrajectoryEncoder, ids: Sequence[int], style: str) -> T
         if position:
             text.append("|", BORDER)
         words = encoder.tokenizer.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        text.append(_visible(words), style)
+        text.append(visible(words), style)
         if words.endswith("\n") and position + 1 < len(ids):
             text.append("\n")
     return text
@@ -114,9 +114,4 @@ def _read_only(title: str, encoder: TrajectoryEncoder, ids: Sequence[int]) -> It
 
 def _origin(record: LabelRecord, words: str) -> Text:
     tree = f", tree {record.origin.tree[:12]}" if record.origin.tree else ""
-    return Text(f"{_visible(record.question.id)}: {words}{tree}", "bold")
-
-
-def _visible(words: str) -> str:
-    shown = words.replace("\n", "⏎")
-    return "".join("�" if unicodedata.category(sign) in ("Cc", "Cf") else sign for sign in shown)
+    return Text(f"{visible(record.question.id)}: {words}{tree}", "bold")

@@ -23,7 +23,7 @@ from trl import DPOConfig as DpoArguments
 from trl import DPOTrainer
 
 from meds3core.config.training import DpoConfig
-from meds3core.encoding.trajectory import EncodedPair, TrajectoryEncoder
+from meds3core.encoding.trajectory import TrajectoryEncoder
 from meds3core.engines.policy import inspect_policy
 from meds3core.errors import Cancelled, PolicyError
 from meds3core.progress import CancelToken, NullSink, ProgressSink
@@ -32,6 +32,7 @@ from meds3core.training.batches import plan_batches
 from meds3core.training.card import data_hash
 from meds3core.training.events import TrainingPreparing, training_event
 from meds3core.training.models import base_card, load_policy, load_tokenizer, lora_config, save_trained
+from meds3core.training.rows import pair_rows
 from meds3core.training.running import Job, Setting, is_main, processes, run_training
 from meds3core.types.labels import PreferencePair
 
@@ -120,7 +121,7 @@ def train_dpo(
     if not encoder.end_of_turn and any(pair.chosen_finished or pair.rejected_finished for pair in pairs):
         raise PolicyError(f"{policy.path}: the tokenizer has no token that ends a turn; it could not learn to stop.")
     longest = min(config.max_length, policy.context_length)
-    rows = [row for row in map(encoder.pair, pairs) if _longer_side(row) <= longest]
+    rows = pair_rows(encoder, pairs, longest)
     if not rows:
         raise EmptyTrainingSet(
             f"All {len(pairs)} pairs are longer than {longest} tokens: raise max_length."
@@ -166,10 +167,6 @@ def train_dpo(
         sink=sink,
         cancel=cancel,
     )
-
-
-def _longer_side(row: EncodedPair) -> int:
-    return len(row.prompt) + max(len(row.chosen), len(row.rejected))
 
 
 def _length(row: dict[str, Any]) -> int:

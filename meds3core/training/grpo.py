@@ -26,8 +26,9 @@ from meds3core.training.base import EmptyTrainingSet, TrainingResult
 from meds3core.training.batches import plan_batches
 from meds3core.training.card import data_hash
 from meds3core.training.models import base_card, load_policy, load_tokenizer, lora_config, save_trained
+from meds3core.training.rows import primed_prompt
 from meds3core.training.running import Job, Setting, run_training
-from meds3core.types.question import OpenQuestion, Question
+from meds3core.types.question import Question
 from meds3core.verify.judge import judge
 
 with warnings.catch_warnings():
@@ -44,11 +45,6 @@ _METRICS = {
     "completions/clipped_ratio": "cut",
     "kl": "divergence",
 }
-
-
-def primed_prompt(encoder: TrajectoryEncoder, question: OpenQuestion) -> list[int]:
-    """Ids of the question's turn and of the beginning of the policy's own, up to "Step 1:"."""
-    return [*encoder.steps(question, (OPENER,)).ids, *encoder.piece(header(1))]
 
 
 class VerdictTrainer(GRPOTrainer):  # type: ignore[misc]

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from meds3core.config.training import OrmConfig
-from meds3core.encoding.trajectory import EncodedTrajectory, TrajectoryEncoder
+from meds3core.encoding.trajectory import TrajectoryEncoder
 from meds3core.engines.policy import inspect_policy
 from meds3core.progress import CancelToken, ProgressSink
 from meds3core.training.base import EmptyTrainingSet, TrainingResult
 from meds3core.training.card import data_hash
 from meds3core.training.models import load_tokenizer
-from meds3core.training.reward_batches import RewardRow, refuse_one_sided
+from meds3core.training.reward_batches import refuse_one_sided
 from meds3core.training.reward_trainer import train_reward_model
+from meds3core.training.rows import orm_rows
 from meds3core.types.labels import LabelledTrajectory
 
 
@@ -55,16 +56,3 @@ def train_orm(
         sink=sink,
         cancel=cancel,
     )
-
-
-def orm_rows(
-    encoder: TrajectoryEncoder, trajectories: Sequence[LabelledTrajectory], max_length: int
-) -> list[RewardRow]:
-    """The trajectories that fit into `max_length` tokens, read at their last token."""
-    rows = []
-    for trajectory in trajectories:
-        encoded = encoder.steps(trajectory.question, trajectory.bodies)
-        if len(encoded.ids) <= max_length:
-            last = EncodedTrajectory(encoded.ids, encoded.prompt_length, encoded.ends[-1:])
-            rows.append(RewardRow(last, (float(trajectory.correct),), (1.0,)))
-    return rows

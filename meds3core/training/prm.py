@@ -12,14 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from meds3core.config.training import PrmConfig
-from meds3core.encoding.trajectory import EncodedTrajectory, TrajectoryEncoder
+from meds3core.encoding.trajectory import TrajectoryEncoder
 from meds3core.engines.policy import inspect_policy
 from meds3core.progress import CancelToken, ProgressSink
 from meds3core.training.base import EmptyTrainingSet, TrainingResult
 from meds3core.training.card import data_hash
 from meds3core.training.models import load_tokenizer
-from meds3core.training.reward_batches import RewardRow, refuse_one_sided
+from meds3core.training.reward_batches import refuse_one_sided
 from meds3core.training.reward_trainer import train_reward_model
+from meds3core.training.rows import prm_rows, used_steps
 from meds3core.types.labels import LabelledTrajectory
 
 
@@ -39,7 +40,7 @@ def train_prm(
     """
     policy = inspect_policy(start)
     encoder = TrajectoryEncoder(load_tokenizer(policy))
-    labelled = [trajectory for trajectory in trajectories if any(_used(trajectory))]
+    labelled = [trajectory for trajectory in trajectories if used_steps(trajectory)]
     if not labelled:
         raise EmptyTrainingSet(
             f"None of the {len(trajectories)} trajectories has a labelled step besides step 0: build step labels first."
@@ -60,29 +61,3 @@ def train_prm(
         sink=sink,
         cancel=cancel,
     )
-
-
-def prm_rows(
-    encoder: TrajectoryEncoder, trajectories: Sequence[LabelledTrajectory], max_length: int
-) -> list[RewardRow]:
-    """The trajectories that fit into `max_length` tokens, read at the ends of their labelled steps from step 1 on."""
-    rows = []
-    for trajectory in trajectories:
-        encoded = encoder.steps(trajectory.question, trajectory.bodies)
-        if len(encoded.ids) > max_length:
-            continue
-        weights = trajectory.weights or (1.0,) * len(trajectory.bodies)
-        steps = _used(trajectory)
-        rows.append(
-            RewardRow(
-                EncodedTrajectory(encoded.ids, encoded.prompt_length, tuple(encoded.ends[step] for step in steps)),
-                tuple(trajectory.labels[step] or 0.0 for step in steps),
-                tuple(weights[step] for step in steps),
-            )
-        )
-    return rows
-
-
-def _used(trajectory: LabelledTrajectory) -> list[int]:
-    """Steps that the loss reads."""
-    return [step for step, label in enumerate(trajectory.labels) if step and label is not None]

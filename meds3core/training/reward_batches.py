@@ -16,29 +16,18 @@ from typing import Any
 import torch
 
 from meds3core.config.training import TrainConfig
-from meds3core.encoding.trajectory import EncodedTrajectory
 from meds3core.prm.passes import forest_batch, padded
 from meds3core.training.base import EmptyTrainingSet
 from meds3core.training.batches import Plan
+from meds3core.training.rows import RewardRow, one_sided
 from meds3core.types.labels import LabelledTrajectory
 
 Batch = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RewardRow:
-    """One trajectory. `encoded.ends` are the positions that the loss reads, with a target and a weight for each."""
-
-    encoded: EncodedTrajectory
-    targets: tuple[float, ...]
-    weights: tuple[float, ...]
-
-
 def refuse_one_sided(trajectories: Sequence[LabelledTrajectory]) -> None:
     """Raise `EmptyTrainingSet` where all trajectories are right or all are wrong: there is nothing to tell apart."""
-    right = sum(trajectory.correct for trajectory in trajectories)
-    if right in (0, len(trajectories)):
-        only = "right" if right else "wrong"
+    if only := one_sided(trajectories):
         raise EmptyTrainingSet(
             f"All {len(trajectories)} trajectories are {only}: a reward model learns from both kinds. Search more "
             "questions, or ones that the policy solves only sometimes."

@@ -24,7 +24,8 @@ from meds3core.progress import CancelToken, ProgressSink
 from meds3core.training.base import TrainingResult
 from meds3core.training.batches import accumulation, plan_batches
 from meds3core.training.models import base_card, lora_config, save_trained
-from meds3core.training.reward_batches import Batch, RewardRow, flat_batch, plan_packs, silent, tree_batch
+from meds3core.training.reward_batches import Batch, flat_batch, plan_packs, silent, tree_batch
+from meds3core.training.rows import RewardRow
 from meds3core.training.running import Job, Setting, processes, run_training
 
 Loss = Literal["bce", "mse", "huber"]

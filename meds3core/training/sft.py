@@ -6,7 +6,6 @@ with log-probabilities −1, −2 for the two taught tokens of one example and �
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,30 +23,9 @@ from meds3core.training.base import EmptyTrainingSet, TrainingResult
 from meds3core.training.batches import plan_batches
 from meds3core.training.card import data_hash
 from meds3core.training.models import base_card, load_policy, load_tokenizer, lora_config, save_trained
+from meds3core.training.rows import sft_rows
 from meds3core.training.running import Job, Setting, run_training
 from meds3core.types.labels import SftExample
-
-IGNORED = -100
-
-
-@dataclass(frozen=True, slots=True)
-class SftRow:
-    """One sequence; labels are `IGNORED` on the prompt."""
-
-    input_ids: tuple[int, ...]
-    labels: tuple[int, ...]
-
-
-def sft_rows(encoder: TrajectoryEncoder, examples: Sequence[SftExample], max_length: int) -> list[SftRow]:
-    """Ids and labels of the examples that fit into `max_length` tokens; nothing is truncated."""
-    rows = []
-    for example in examples:
-        encoded = encoder.sft(example)
-        if len(encoded.prompt) + len(encoded.completion) <= max_length:
-            rows.append(
-                SftRow(encoded.prompt + encoded.completion, (IGNORED,) * len(encoded.prompt) + encoded.completion)
-            )
-    return rows
 
 
 def train_sft(

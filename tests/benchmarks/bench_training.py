@@ -38,8 +38,9 @@ from meds3core.sandbox.writing import write
 from meds3core.training.batches import Plan, plan_batches
 from meds3core.training.dpo import PairTrainer, train_dpo
 from meds3core.training.models import load_policy, load_tokenizer, lora_config
+from meds3core.training.rows import sft_rows
 from meds3core.training.running import device_for
-from meds3core.training.sft import sft_rows, train_sft
+from meds3core.training.sft import train_sft
 from meds3core.types.labels import PairKind, PreferencePair, SftExample
 
 WANTED = 0.97

@@ -13,8 +13,9 @@ from meds3core.sandbox.questions import generate
 from meds3core.text.prompts import TEMPLATES, answer_form
 from meds3core.text.steps import OPENER
 from meds3core.training.base import EmptyTrainingSet
-from meds3core.training.grpo import primed_prompt, train_grpo
+from meds3core.training.grpo import train_grpo
 from meds3core.training.models import load_tokenizer
+from meds3core.training.rows import primed_prompt
 from meds3core.types.question import Gold, PatternFormat, Question
 from tests.core.training.tiny import Remembering, same_weights, weights
 

@@ -23,8 +23,9 @@ from meds3core.training.launch import launch
 from meds3core.training.methods import TrainJob, run_job
 from meds3core.training.models import load_tokenizer
 from meds3core.training.orm import train_orm
-from meds3core.training.prm import prm_rows, train_prm
+from meds3core.training.prm import train_prm
 from meds3core.training.reward_batches import flat_batch
+from meds3core.training.rows import prm_rows
 from meds3core.types.labels import LabelCounts, LabelledTrajectory
 from tests.core.prm.tiny import make_question, write_policy, write_prm
 from tests.core.training.rewards import BAD, CPU, GOOD, make_trainer, make_trajectories, settings_for

@@ -15,9 +15,9 @@ from meds3core.prm.model import new_reward_model
 from meds3core.prm.tree_attention import NAME
 from meds3core.training.batches import plan_batches
 from meds3core.training.models import load_tokenizer
-from meds3core.training.prm import prm_rows
-from meds3core.training.reward_batches import RewardRow, flat_batch, plan_packs, tree_batch
+from meds3core.training.reward_batches import flat_batch, plan_packs, tree_batch
 from meds3core.training.reward_trainer import step_losses
+from meds3core.training.rows import RewardRow, prm_rows
 from tests.core.prm.tiny import write_prm
 from tests.core.training.rewards import make_trainer, make_trajectories
 

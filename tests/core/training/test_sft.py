@@ -16,7 +16,8 @@ from meds3core.training.batches import plan_batches
 from meds3core.training.checkpoints import newest, work_folder
 from meds3core.training.events import TrainingStarted, TrainingStep, data_of
 from meds3core.training.models import load_tokenizer
-from meds3core.training.sft import IGNORED, sft_rows, train_sft
+from meds3core.training.rows import IGNORED, sft_rows
+from meds3core.training.sft import train_sft
 from tests.core.training.tiny import (
     CONTEXT,
     Remembering,
