@@ -20,6 +20,7 @@ RUNNERS: Mapping[str, str] = {
     "evaluation": "workers.kinds.evaluation.run",
     "evolution": "workers.kinds.evolution.run",
     "estimate": "workers.kinds.estimate.run",
+    "training-preview": "workers.kinds.training_preview.run",
     "export": "workers.kinds.export.run",
     "curriculum": "workers.kinds.curriculum.run",
     "dataset-check": "workers.kinds.dataset_check.run",

@@ -29,6 +29,7 @@ from webapp.jobs.kinds import Queue
 from webapp.jobs.selectors import eligible_jobs
 from webapp.jobs.shards import parent_settle, parents_open
 from webapp.jobs.thinning import events_thin
+from webapp.training.previews import previews_sweep as training_previews_sweep
 from webapp.uploads.importing import previews_sweep
 from webapp.uploads.services import uploads_sweep
 from webapp.webhooks.delivery import deliveries_expire
@@ -47,6 +48,7 @@ CHORES: tuple[Callable[[], object], ...] = (
     exports_expire,
     uploads_sweep,
     previews_sweep,
+    training_previews_sweep,
 )
 """What else is done each time, for about a second each: rows of deleted things, files that have expired."""
 

@@ -193,6 +193,17 @@ class GrpoSpec(_Spec):
     name: str = Field(default="", max_length=200)
 
 
+TrainingSpec = Annotated[SftSpec | DpoSpec | PrmSpec | OrmSpec | GrpoSpec, Field(discriminator="kind")]
+"""A training by one of the methods."""
+
+
+class TrainingPreviewSpec(_Spec):
+    """What a training would see: its examples token by token, counted. Nothing is trained."""
+
+    kind: Literal["training-preview"] = "training-preview"
+    training: TrainingSpec
+
+
 class EvaluationSpec(_Spec):
     """Strategies of inference measured on a benchmark."""
 
@@ -399,6 +410,7 @@ JobSpec = Annotated[
     | EvaluationSpec
     | EvolutionSpec
     | EstimateSpec
+    | TrainingPreviewSpec
     | ModelImportSpec
     | ExportSpec
     | CurriculumSpec

@@ -327,6 +327,27 @@ def _evaluations(figures: dict[str, Any]) -> str:
     return _table(rows) + _EVALUATIONS.format(**figures)
 
 
+_CURVES = """
+Real uvicorn and Chromium on SQLite: eight curves of one run, written twenty points at a time as a worker does. *Page*:
+from the navigation until every curve is drawn. *Closer*: from the choice of 500 steps until all their points are drawn.
+"""
+
+
+def _curves(figures: dict[str, Any]) -> str:
+    title = f"{figures['points']:,} points in {figures['rows']:,} rows"
+    rows: list[tuple[str, ...]] = [(title, "median, ms", "p95, ms", "worst, ms")]
+    names = {
+        "page": f"page, curves drawn (wanted: under {figures['wanted_ms']})",
+        "curves": "of it, from the question to the drawing",
+        "server": "of it, the server's answer",
+        "closer": "a closer look",
+    }
+    for key, name in names.items():
+        each = figures[key]
+        rows.append((name, str(each["median_ms"]), f"**{each['p95_ms']}**", str(each["worst_ms"])))
+    return _table(rows) + _CURVES
+
+
 PARTS = {
     "search": ("Search", _search),
     "engines": ("The engines by themselves", _engines),
@@ -334,6 +355,7 @@ PARTS = {
     "training": ("Training", _training),
     "prm": ("Reward models: whole trees in one pass", _prm),
     "live": ("Live pages and the queue", _live),
+    "curves": ("Curves of a long run", _curves),
     "import": ("Import of questions", _import),
     "storing": ("Storing of trees", _storing),
     "download": ("Downloads", _download),

@@ -24,6 +24,7 @@ HEAVY = ("torch", "transformers", "vllm", "pyarrow", "datasets")
         "meds3core.report.page",
         "meds3core.labels.build",
         "meds3core.data.labels",
+        "meds3core.training.preview",
         "meds3core.decoding.curves",
         "meds3core.evaluation.run",
         "meds3core.evolution.evolve",

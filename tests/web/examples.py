@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from django.test import override_settings
 
+from meds3core.config.jobs import JOB_SPEC
 from meds3core.sandbox.questions import generate
 from tests.evaluations import measured
 from tests.evolutions import small_loop
@@ -31,8 +32,10 @@ from webapp.endpoints.services import endpoint_create
 from webapp.jobs.claims import worker_register
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_submit
+from webapp.registry.bundled import bundled_ensure
 from webapp.registry.models import Endpoint, ModelVersion
 from webapp.registry.selectors import model_folder
+from webapp.training.previews import preview_request
 from webapp.trees.models import Tree
 from webapp.uploads.models import UploadFile
 from webapp.uploads.services import AnnouncedFile, upload_create
@@ -129,6 +132,22 @@ def _label_set(team: Team) -> Any:
         return built_labels(SYSTEM, team, search, Path(folder)).pk
 
 
+def _run(team: Team) -> Any:
+    return job_submit(actor=SYSTEM, team=team, spec=_sft(team)).pk
+
+
+def _preview(team: Team) -> Any:
+    return preview_request(actor=SYSTEM, team=team, spec=JOB_SPEC.validate_python(_sft(team))).pk
+
+
+def _sft(team: Team) -> dict[str, Any]:
+    return {
+        "kind": "sft",
+        "policy": {"kind": "model", "id": str(bundled_ensure().pk)},
+        "labels": {"kind": "labels", "id": str(_label_set(team))},
+    }
+
+
 def _model(team: Team) -> Any:
     files = [{"name": "config.json", "bytes": 2, "sha256": ""}]
     number = ModelVersion.objects.filter(team=team).count() + 1
@@ -186,6 +205,8 @@ EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "table": lambda team: "groups",
     "form": lambda team: "csv",
     "method": lambda team: "sft",
+    "run_id": _run,
+    "preview_id": _preview,
     "ask": lambda team: "pause",
 }
 

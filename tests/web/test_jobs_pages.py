@@ -124,14 +124,6 @@ def test_the_log_is_read_by_stretches(world, owner, settings, tmp_path):
     assert owner.get(f"{url}?offset=x").status_code == 404
 
 
-def test_curves_are_given_from_where_the_page_has_them(world, owner):
-    job, _ = running(world.team)
-    reports.metrics_append(job_id=job.pk, attempt=1, name="loss", steps=[1, 2], values=[0.5, 0.4])
-    first = owner.get(f"/t/ward-7/jobs/{job.pk}/metrics/").json()
-    assert first["chunks"] == [{"name": "loss", "steps": [1, 2], "values": [0.5, 0.4]}]
-    assert owner.get(f"/t/ward-7/jobs/{job.pk}/metrics/?after={first['after']}").json()["chunks"] == []
-
-
 def test_operators_see_causes_and_never_content(world):
     job, claim = running(world.team, title="SECRET TITLE")
     reports.stage_begin(job_id=job.pk, attempt=1, name="SECRET STAGE")

@@ -63,7 +63,7 @@ def test_a_form_starts_the_run_that_it_describes(world, owner, tmp_path):
     answer = owner.post(url, sent)
     assert answer.status_code == 302, answer.context["form"].errors
     job = Job.objects.get(team=world.team, title="Ward policy")
-    assert answer.url == reverse("job", args=[world.team.slug, job.pk])
+    assert answer.url == reverse("training-run", args=[world.team.slug, job.pk])
     assert job.spec["policy"]["id"] == str(policy.pk)
     assert job.spec["training"] == TRAINING_PRESETS["clinic"][job.kind].model_dump(mode="json")
     listed = owner.get(reverse("training-list", args=[world.team.slug]))

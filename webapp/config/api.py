@@ -27,6 +27,7 @@ from webapp.jobs.api_operations import router as operations
 from webapp.jobs.dispatch import QueueUnreachable
 from webapp.outgoing.client import OutgoingFailed
 from webapp.registry.api import router as registry
+from webapp.training.api import router as training
 from webapp.trees.api import router as trees
 from webapp.uploads.api import router as uploads
 from webapp.webhooks.api import router as webhooks
@@ -133,6 +134,18 @@ api = Api(
     description="Teams, datasets, searches, training runs, models and evaluations of one instance.",
     docs_decorator=operator_page(OperatorAction.API_DOCS, or_token=True),
 )
-ROUTERS = (accounts, jobs, operations, uploads, datasets, trees, annotation, registry, endpoints, evaluations, webhooks)
-for router in ROUTERS:
+for router in (
+    accounts,
+    jobs,
+    operations,
+    uploads,
+    datasets,
+    trees,
+    annotation,
+    registry,
+    endpoints,
+    evaluations,
+    training,
+    webhooks,
+):
     api.add_router("", router)

@@ -16,6 +16,9 @@ from webapp.common.api_answers import ApiPage, Paging, Reading, answer_made, api
 from webapp.common.idempotency import idempotent
 from webapp.jobs import selectors, services
 from webapp.jobs.api_schemas import (
+    CurveOut,
+    CurvePart,
+    CurvesOut,
     EventOut,
     EventsOut,
     JobIn,
@@ -26,6 +29,7 @@ from webapp.jobs.api_schemas import (
     MetricOut,
     StageOut,
 )
+from webapp.jobs.curves import curves_of
 from webapp.jobs.kinds import KINDS
 from webapp.jobs.logs import log_read
 from webapp.jobs.models import Job, State
@@ -130,6 +134,17 @@ def job_metrics(
     """The measured curves in the order in which they were written; `name` gives one of them."""
     chunks = selectors.metrics_of(job=_job(request, job_id), name=name or None)
     return api_page(request, chunks, MetricOut.of, reading, key="id")
+
+
+@router.get("/teams/{team_slug}/jobs/{job_id}/curves", response=CurvesOut, operation_id="job_curves")
+@team_operation(Action.JOB_VIEW)
+def job_curves(request: HttpRequest, team_slug: str, job_id: UUID, part: Query[CurvePart]) -> CurvesOut:
+    """The measured curves as a drawing needs them: joined over attempts, thinned so that spikes stay, smoothed."""
+    job = _job(request, job_id)
+    found = curves_of(
+        job_id=job.pk, names=part.name, first=part.first, last=part.last, points=part.points, smooth=part.smooth
+    )
+    return CurvesOut(attempt=job.attempt, items=[CurveOut.of(curve) for curve in found])
 
 
 @router.get("/teams/{team_slug}/jobs/{job_id}/stages", response=list[StageOut], operation_id="job_stages")

@@ -8,6 +8,7 @@ from ninja import Schema
 from pydantic import Field
 
 from meds3core.config.jobs import JobSpec
+from webapp.jobs.curves import MOST_POINTS, POINTS, Curve, group_of, label_of
 from webapp.jobs.logs import LARGEST_PART, PART, LogPart
 from webapp.jobs.models import Job, JobEvent, JobStage, MetricChunk, State, Worker
 from webapp.jobs.transitions import ENDED
@@ -146,6 +147,63 @@ class MetricOut(Schema):
     def of(chunk: MetricChunk) -> "MetricOut":
         """From the row."""
         return MetricOut(id=chunk.pk, name=chunk.name, attempt=chunk.attempt, steps=chunk.steps, values=chunk.values)
+
+
+class LineOut(Schema):
+    """Points in the order of their steps; null where what was measured is no number."""
+
+    steps: list[int]
+    values: list[float | None]
+
+
+class CurveOut(LineOut):
+    """A measured curve, or a part of it."""
+
+    name: str
+    label: str
+    group: str
+    points: int = Field(description="In this part, before thinning.")
+    exact: bool = Field(description="Whether every point of this part is there.")
+    smooth: LineOut | None
+    span: int = Field(description="Points over which a smoothed value looks back.")
+
+    @staticmethod
+    def of(curve: Curve) -> "CurveOut":
+        """From what was read."""
+        smooth = LineOut(steps=curve.smooth.steps, values=curve.smooth.values) if curve.smooth else None
+        return CurveOut(
+            name=curve.name,
+            label=label_of(curve.name),
+            group=group_of(curve.name),
+            points=curve.points,
+            exact=curve.exact,
+            steps=curve.line.steps,
+            values=curve.line.values,
+            smooth=smooth,
+            span=curve.span,
+        )
+
+
+class CurvesOut(Schema):
+    """Curves of a job. After another attempt has begun, what it measures again takes the place of what was there."""
+
+    attempt: int
+    items: list[CurveOut]
+
+
+class CurvePart(Schema):
+    """Which part of which curves."""
+
+    name: list[str] = Field(default=[], max_length=200, description="None: all.")
+    first: int | None = Field(default=None, ge=0, description="The first step.")
+    last: int | None = Field(default=None, ge=0, description="The last step.")
+    points: int = Field(
+        default=POINTS,
+        ge=10,
+        le=MOST_POINTS,
+        description="Where there are more, the lowest and highest of each stretch.",
+    )
+    smooth: bool = Field(default=False, description="An exponential mean beside it, worked out of all points.")
 
 
 class LogOut(Schema):

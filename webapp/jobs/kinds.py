@@ -54,6 +54,9 @@ KINDS: Mapping[str, Kind] = {
         "Evolution", Queue.GPU, offered=True, goes_on=True, standing="webapp.jobs.selectors.stages_standing"
     ),
     "estimate": Kind("Estimate", Queue.GPU, longest_hours=24, offered=True),
+    "training-preview": Kind(
+        "Preview of training data", Queue.CPU, max_failures=2, longest_hours=6, offered=True, listed=False
+    ),
     "model-import": Kind("Model import", Queue.CPU, longest_hours=48, offered=True, needs=Action.MODEL_CHANGE),
     "export": Kind("Export", Queue.CPU, longest_hours=24, offered=True),
     "curriculum": Kind("Curriculum", Queue.CPU, longest_hours=24, offered=True, needs=Action.DATASET_CHANGE),

@@ -152,13 +152,19 @@ class JobEvent(models.Model):
 
 
 class MetricChunk(models.Model):
-    """A stretch of one measured curve: up to 1,000 points, written every 2 s at most."""
+    """A stretch of one measured curve: up to 1,000 points, written every 2 s at most.
+
+    Many short ones are put together as they come (`reports.metrics_append`), so that a long run is read in time.
+    A value is None where what was measured is no number.
+    """
 
     id = models.BigAutoField(primary_key=True)
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="metrics")
     attempt = models.PositiveIntegerField()
     name = models.CharField(max_length=80)
     first_step = models.PositiveBigIntegerField()
+    last_step = models.PositiveBigIntegerField(null=True, help_text="None: written by an earlier version.")
+    points = models.PositiveIntegerField(default=0, help_text="How many; 0: written by an earlier version.")
     steps = models.JSONField()
     values = models.JSONField()
 

@@ -13,15 +13,13 @@ from django.utils import timezone
 from webapp.accounts.models import Membership, Team, User
 from webapp.accounts.rules import RULES, Action
 from webapp.jobs.kinds import KINDS
-from webapp.jobs.models import Checkpoint, DeviceLease, Job, JobEvent, MetricChunk, State, Worker
+from webapp.jobs.models import Checkpoint, DeviceLease, Job, JobEvent, State, Worker
 from webapp.jobs.transitions import ENDED, LIVE
 
 ACTIVE = (State.QUEUED, *sorted(LIVE), State.PAUSED)
 """States of jobs that have not ended."""
 COUNTED_TO = 1000
 """Counts of a list stop here: "1,000 or more"."""
-METRIC_CHUNKS = 200
-"""Stretches of curves that one answer holds."""
 
 UNLISTED = [name for name, kind in KINDS.items() if not kind.listed]
 """Kinds that pages ask for behind the scenes."""
@@ -79,11 +77,6 @@ def newest_checkpoints(*, job: Job, size: int = 10) -> tuple[int, list[Checkpoin
     """How many there are, and the newest."""
     rows = Checkpoint.objects.filter(job=job)
     return rows.count(), list(rows.order_by("-id")[:size])
-
-
-def metric_chunks_after(*, job: Job, chunk: int) -> list[MetricChunk]:
-    """Stretches of the job's curves that were written after this one, in the order of writing."""
-    return list(MetricChunk.objects.filter(job=job, pk__gt=chunk).order_by("pk")[:METRIC_CHUNKS])
 
 
 def ended_since(*, user: User, since: datetime, size: int = 5) -> list[Job]:

@@ -1,7 +1,9 @@
 """What a job's own process writes: progress, events, metrics, checkpoints, the result. Every write is fenced."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,6 +18,8 @@ from webapp.jobs.models import Checkpoint, Job, JobStage, MetricChunk, State
 from webapp.jobs.transitions import event_append, in_seconds, live_rows, refuse_stale
 
 METRIC_POINTS = 1000
+SHORT_CHUNKS = 50
+"""Stretches of less than half of these points that are put together."""
 
 
 def job_folder(job_id: UUID) -> Path:
@@ -95,21 +99,46 @@ def warning_write(*, job_id: UUID, attempt: int, text: str, **data: Any) -> None
 
 
 def metrics_append(*, job_id: UUID, attempt: int, name: str, steps: Sequence[int], values: Sequence[float]) -> None:
-    """Points of a curve. Raises `StaleAttempt`."""
+    """Points of a curve, in the order of their steps. Raises `StaleAttempt`."""
+    numbers = [value if math.isfinite(value) else None for value in values]
     with transaction.atomic():
         attempt_hold(job_id=job_id, attempt=attempt)
-        MetricChunk.objects.bulk_create(
-            MetricChunk(
-                job_id=job_id,
-                attempt=attempt,
-                name=name,
-                first_step=steps[at],
-                steps=list(steps[at : at + METRIC_POINTS]),
-                values=list(values[at : at + METRIC_POINTS]),
-            )
-            for at in range(0, len(steps), METRIC_POINTS)
-        )
+        _chunks_write(job_id, attempt, name, steps, numbers)
+        _chunks_join(job_id, attempt, name)
         hint_on_commit(groups=[job_group(job_id)], job_id=job_id, seq=0)  # no event: open pages fetch the new points
+
+
+def _chunks_write(job_id: UUID, attempt: int, name: str, steps: Sequence[int], values: Sequence[float | None]) -> None:
+    MetricChunk.objects.bulk_create(
+        MetricChunk(
+            job_id=job_id,
+            attempt=attempt,
+            name=name,
+            first_step=steps[at],
+            last_step=steps[min(at + METRIC_POINTS, len(steps)) - 1],
+            points=min(METRIC_POINTS, len(steps) - at),
+            steps=list(steps[at : at + METRIC_POINTS]),
+            values=list(values[at : at + METRIC_POINTS]),
+        )
+        for at in range(0, len(steps), METRIC_POINTS)
+    )
+
+
+def _chunks_join(job_id: UUID, attempt: int, name: str) -> None:
+    """Put short stretches together once there are many: a run of days would leave a hundred thousand of them.
+
+    They get a new, higher id, so whoever reads on after the last id that they have gets these points once more.
+    """
+    rows = MetricChunk.objects.filter(job_id=job_id, attempt=attempt, name=name)
+    newest = dict(rows.order_by("-first_step", "-id").values_list("id", "points")[:SHORT_CHUNKS])
+    if len(newest) < SHORT_CHUNKS or max(newest.values()) >= METRIC_POINTS // 2:
+        return
+    short = list(rows.filter(pk__in=newest).order_by("id").values_list("steps", "values"))
+    steps = [step for some, _ in short for step in some]
+    if any(before >= after for before, after in pairwise(steps)):
+        return  # measured twice in one attempt: which one counts follows from their order
+    rows.filter(pk__in=newest).delete()
+    _chunks_write(job_id, attempt, name, steps, [value for _, some in short for value in some])
 
 
 def checkpoint_record(

@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from webapp.jobs.views import operations, pages
+from webapp.jobs.views import curves, operations, pages
 
 
 class AskConverter:
@@ -40,7 +40,7 @@ team = [
     path("jobs/", pages.job_list, name="job-list"),
     path("jobs/<uuid:job_id>/", pages.job_page, name="job"),
     path("jobs/<uuid:job_id>/events/", pages.job_events, name="job-events"),
-    path("jobs/<uuid:job_id>/metrics/", pages.job_metrics, name="job-metrics"),
+    path("jobs/<uuid:job_id>/metrics/", curves.job_metrics, name="job-metrics"),
     path("jobs/<uuid:job_id>/log/<int:attempt>/", pages.job_log, name="job-log"),
     path("jobs/<uuid:job_id>/<job_ask:ask>/", pages.job_steer, name="job-steer"),
     path("jobs/<uuid:job_id>/again/", pages.job_again, name="job-again"),

@@ -109,3 +109,6 @@ METHODS: Mapping[str, Method] = {
     ),
 }
 """By the word in URLs, which is also the kind of job."""
+
+RUNS = tuple(word for word in METHODS if word != "evolution")
+"""Kinds of jobs that train one model by one method."""

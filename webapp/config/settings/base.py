@@ -82,6 +82,7 @@ INSTALLED_APPS = [
     "webapp.trees",
     "webapp.annotation",
     "webapp.evaluations",
+    "webapp.training",
     "webapp.webhooks",
 ]
 

@@ -20,7 +20,8 @@ from webapp.jobs.live.parts import operations_context
 from webapp.jobs.services import job_submit, team_limit_set, worker_drain
 from webapp.jobs.storage import storage
 from webapp.jobs.transitions import JobError
-from webapp.jobs.views.pages import job_context, log_part, metrics_after, older_events
+from webapp.jobs.views.curves import curves_answer
+from webapp.jobs.views.pages import job_context, log_part, older_events
 from webapp.jobs.views.steering import steer
 
 
@@ -76,11 +77,7 @@ def job_events(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 def job_metrics(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """Curves of one of the instance's own jobs; a team's has none here."""
     found = overviews.any_job(job_id=job_id)
-    return (
-        metrics_after(request, found)
-        if found.team.is_system
-        else JsonResponse({"after": 0, "chunks": [], "more": False})
-    )
+    return curves_answer(request, found) if found.team.is_system else JsonResponse({"groups": [], "curves": []})
 
 
 @operator_page(OperatorAction.OPERATIONS_CONTROL)

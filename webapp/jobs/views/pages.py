@@ -22,6 +22,7 @@ from webapp.jobs.models import Job, State
 from webapp.jobs.standing import MAY, flat, kind_label
 from webapp.jobs.transitions import LIVE
 from webapp.jobs.views.steering import steer
+from webapp.jobs.views.submitting import OWN_PAGES, own_page
 
 STATES = {
     "active": ("Not ended", overviews.ACTIVE),
@@ -89,6 +90,7 @@ def job_context(job: Job, *, for_operators: bool = False) -> dict[str, Any]:
         "now": {ask: job.state in states for ask, states in MAY.items()},
         "logs": log_attempts(job=job)[::-1],
         "seq": job.next_seq - 1,
+        "own_page": "" if for_operators else own_page(job),
         **places(job, for_operators=for_operators),
         **standing_context(job),
     }
@@ -129,24 +131,6 @@ def older_events(request: HttpRequest, job: Job, *, for_operators: bool = False)
 
 @team_page(Action.JOB_VIEW)
 @require_GET
-def job_metrics(request: HttpRequest, team: Team, job_id: uuid.UUID) -> HttpResponse:
-    """Points of the job's curves that came after the chunk `after`, for the page's drawing."""
-    return metrics_after(request, selectors.job_of(team=team, job_id=job_id))
-
-
-def metrics_after(request: HttpRequest, job: Job) -> HttpResponse:
-    """The answer of `job_metrics`, whoever asks."""
-    after = request.GET.get("after", "0")
-    if not after.isdecimal() or len(after) > 18:
-        raise Http404("no such place")
-    chunks = overviews.metric_chunks_after(job=job, chunk=int(after))
-    points = [{"name": each.name, "steps": each.steps, "values": each.values} for each in chunks]
-    more = len(chunks) == overviews.METRIC_CHUNKS
-    return JsonResponse({"after": chunks[-1].pk if chunks else int(after), "chunks": points, "more": more})
-
-
-@team_page(Action.JOB_VIEW)
-@require_GET
 def job_log(request: HttpRequest, team: Team, job_id: uuid.UUID, attempt: int) -> HttpResponse:
     """A stretch of an attempt's log from the byte `offset`; without it, its end."""
     return log_part(request, selectors.job_of(team=team, job_id=job_id), attempt)
@@ -165,16 +149,23 @@ def log_part(request: HttpRequest, job: Job, attempt: int) -> HttpResponse:
 @require_POST
 def job_steer(request: HttpRequest, team: Team, job_id: uuid.UUID, ask: str) -> HttpResponse:
     """Pause, resume, cancel or retry; back to the job."""
-    steer(request, ask, selectors.job_of(team=team, job_id=job_id))
-    return redirect("job", team_slug=team.slug, job_id=job_id)
+    job = selectors.job_of(team=team, job_id=job_id)
+    steer(request, ask, job)
+    return redirect(_back(request, job), team.slug, job_id)
 
 
 @team_page(Action.JOB_SUBMIT)
 @require_POST
 def job_again(request: HttpRequest, team: Team, job_id: uuid.UUID) -> HttpResponse:
     """The same once more, as a new job."""
-    made = steer(request, "again", selectors.job_of(team=team, job_id=job_id))
-    return redirect("job", team_slug=team.slug, job_id=made.pk if made else job_id)
+    job = selectors.job_of(team=team, job_id=job_id)
+    made = steer(request, "again", job)
+    return redirect(_back(request, job), team.slug, made.pk if made else job_id)
+
+
+def _back(request: HttpRequest, job: Job) -> str:
+    """The page from which something was asked of a job: the job's, or that of its kind."""
+    return OWN_PAGES.get(job.kind, "job") if request.POST.get("page") == "own" else "job"
 
 
 def _is_part(request: HttpRequest) -> bool:

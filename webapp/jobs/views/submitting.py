@@ -5,15 +5,24 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 
 from webapp.accounts.models import Team
 from webapp.common.access import actor_of
 from webapp.jobs.dispatch import QueueUnreachable
+from webapp.jobs.models import Job
 from webapp.jobs.services import job_submit
 from webapp.jobs.transitions import JobError
 
-OWN_PAGES = {"search": "search", "evolution": "evolution"}
+_RUNS = ("sft", "dpo", "prm", "orm", "grpo")
+OWN_PAGES = {"search": "search", "evolution": "evolution", **dict.fromkeys(_RUNS, "training-run")}
 """Kinds of jobs that are shown on a page of their own; the others on the job's page."""
+
+
+def own_page(job: Job) -> str:
+    """The URL of the page that shows this kind of job best; empty where it is the job's own."""
+    name = OWN_PAGES.get(job.kind)
+    return reverse(name, args=[job.team.slug, job.pk]) if name and job.parent_id is None else ""
 
 
 def submitted(request: HttpRequest, team: Team, spec: Any, title: str, *, back: tuple[Any, ...]) -> HttpResponse:

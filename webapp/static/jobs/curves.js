@@ -1,77 +1,132 @@
-/* Curves of a job: one drawing per measured name. New points are fetched when the socket says that there are some. */
+/* Curves of one job, in groups: the server thins them, dragging over a stretch fetches it closer, new points come live. */
 "use strict";
 
 (() => {
   const card = document.querySelector("[data-curves]");
   const place = card.querySelector(".job-curves");
-  const MOST = 4000; // points that a drawing holds; more are halved
+  const note = card.querySelector("[data-curves-note]");
+  const POINTS = 800;
+  const MOST = 3 * POINTS; // points added live before the whole is fetched anew
   const EVERY = 2000;
-  const curves = new Map();
-  let after = 0;
+  const whole = new Map(); // by name: what the server gave of the whole run
+  const plots = new Map();
+  const smooth = new Set();
+  let closer = null; // the same of the part that is looked at
+  let range = null;
+  let attempt = null;
   let asked = false;
   let waiting = false;
+  let turn = 0;
 
-  // As the browser works it out: a canvas does not know variables and mixtures.
-  const colour = (name) => {
-    const probe = place.appendChild(document.createElement("span"));
-    probe.style.color = `var(${name})`;
-    const found = getComputedStyle(probe).color;
-    probe.remove();
-    return found;
+  const ask = async (query) => {
+    const answer = await fetch(`${card.dataset.curves}?${new URLSearchParams(query)}`, { headers: { Accept: "application/json" } });
+    if (!answer.ok || !answer.headers.get("Content-Type").includes("json")) return null;
+    return answer.json();
   };
 
-  const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
-  // A learning rate is small and memory large: both fit beside an axis.
-  const short = (value) => (value && Math.abs(value) < 1e-3 ? Number(value.toPrecision(3)).toExponential() : compact.format(value));
-
-  const draw = (name, curve) => {
-    const figure = curve.figure || document.createElement("figure");
-    if (!curve.figure) {
-      figure.className = "job-curve";
-      figure.setAttribute("role", "group");
-      curve.caption = figure.appendChild(document.createElement("figcaption"));
-      curve.figure = figure;
-      place.append(figure);
-    }
-    const last = curve.values.at(-1);
-    curve.caption.textContent = `${name.replaceAll("_", " ")}: ${Number(last.toPrecision(4))} at step ${curve.steps.at(-1).toLocaleString("en")}`;
-    const data = [curve.steps, curve.values];
-    if (curve.plot) return curve.plot.setData(data);
-    const line = colour("--tblr-primary");
-    const axis = { stroke: colour("--tblr-secondary"), grid: { stroke: colour("--tblr-border-color"), width: 1 }, ticks: { show: false } };
-    curve.plot = new uPlot(
-      {
-        width: figure.clientWidth || 320,
-        height: 180,
-        legend: { show: false },
-        cursor: { points: { size: 6 } },
-        scales: { x: { time: false } },
-        axes: [axis, { ...axis, size: 60, values: (_, ticks) => ticks.map(short) }],
-        series: [{ label: "step" }, { label: name, stroke: line, width: 1.5, points: { show: curve.steps.length < 3 } }],
-      },
-      data,
-      figure,
-    );
-    return curve.plot;
+  const group = (key, title) => {
+    const known = place.querySelector(`[data-group="${key}"]`);
+    if (known) return known.querySelector(".job-curve-grid");
+    const section = document.createElement("section");
+    section.className = "job-curve-group";
+    section.dataset.group = key;
+    const heading = section.appendChild(document.createElement("h3"));
+    heading.textContent = title;
+    const grid = section.appendChild(document.createElement("div"));
+    grid.className = "job-curve-grid";
+    place.append(section);
+    return grid;
   };
 
-  const add = (chunk) => {
-    const curve = curves.get(chunk.name) || { steps: [], values: [] };
-    curves.set(chunk.name, curve);
-    // A later attempt goes on from a checkpoint: what it measures again takes the place of what was there.
-    const keep = curve.steps.findIndex((step) => step >= chunk.steps[0]);
-    if (keep >= 0) {
-      curve.steps.length = keep;
-      curve.values.length = keep;
+  const plotOf = (curve) => {
+    if (!plots.has(curve.name)) {
+      const plot = studio.plot(group(curve.group, titles.get(curve.group)), {
+        label: curve.label,
+        lines: [{ label: curve.label, colour: "--tblr-primary" }],
+        format: curve.group === "memory" ? "bytes" : "number",
+        zoom,
+      });
+      const box = studio.plotSwitch("Smooth", curve.label, (on) => {
+        if (on) smooth.add(curve.name);
+        else smooth.delete(curve.name);
+        refresh([curve.name]);
+      });
+      plot.title.after(box);
+      plots.set(curve.name, plot);
     }
-    curve.steps.push(...chunk.steps);
-    curve.values.push(...chunk.values);
-    if (curve.steps.length > MOST) {
-      const half = (_, at) => at % 2 === 1;
-      curve.steps = curve.steps.filter(half);
-      curve.values = curve.values.filter(half);
+    return plots.get(curve.name);
+  };
+
+  let titles = new Map();
+  let ranged = null;
+
+  const draw = () => {
+    const source = closer || whole;
+    for (const curve of whole.values()) plotOf(curve).set([source.get(curve.name) || { ...curve, steps: [], values: [], smooth: null }], range);
+    const ends = [...whole.values()].flatMap((curve) => (curve.steps.length ? [curve.steps[0], curve.steps.at(-1)] : []));
+    ranged?.(range, ends.length ? { from: Math.min(...ends), to: Math.max(...ends) } : null);
+    const thin = [...source.values()].filter((curve) => !curve.exact);
+    const most = Math.max(0, ...thin.map((curve) => curve.points));
+    const spans = [...source.values()].filter((curve) => curve.smooth).map((curve) => curve.span);
+    note.textContent = [
+      thin.length ? `Of ${most.toLocaleString("en")} points the lowest and the highest of each stretch are drawn; drag over a stretch to look closer.` : "Every point is drawn.",
+      spans.length ? `Smoothed lines look back over about ${Math.max(...spans).toLocaleString("en")} points.` : "",
+    ].join(" ");
+    card.dataset.ready = "yes";
+    performance.mark("curves-drawn");
+  };
+
+  const take = (into, part) => {
+    for (const curve of part.curves) into.set(curve.name, curve);
+  };
+
+  const query = (more) => {
+    const given = [["points", POINTS], ...more];
+    if (range) given.push(["from", range.from], ["to", range.to]);
+    return given;
+  };
+
+  /* Anew from the server: these names, or all. Smoothed ones are asked for by themselves: they cost more. */
+  const refresh = async (names = null) => {
+    turn += 1;
+    const mine = turn;
+    const asks = [];
+    const all = names || [...whole.keys()];
+    const smoothed = all.filter((name) => smooth.has(name));
+    if (names === null) asks.push(ask(query([])));
+    else if (names.some((name) => !smooth.has(name))) asks.push(ask(query(names.filter((name) => !smooth.has(name)).map((name) => ["name", name]))));
+    if (smoothed.length) asks.push(ask(query([["smooth", 1], ...smoothed.map((name) => ["name", name])])));
+    const parts = await Promise.all(asks);
+    if (mine !== turn || parts.includes(null)) return;
+    const target = range ? (names && closer ? new Map(closer) : new Map()) : whole;
+    for (const part of parts) {
+      attempt = part.attempt;
+      titles = new Map(part.groups.map((each) => [each.key, each.title]));
+      take(target, part);
     }
-    return chunk.name;
+    closer = range ? target : null;
+    if (!whole.size) return;
+    card.hidden = false;
+    draw();
+  };
+
+  /* New points of the whole run; what another attempt measures again, or too many of them: the whole anew. */
+  const follow = async () => {
+    const curves = [...whole.values()].filter((curve) => curve.steps.length);
+    if (!curves.length || smooth.size) return refresh();
+    const part = await ask([["from", Math.min(...curves.map((curve) => curve.steps.at(-1))) + 1], ["points", POINTS]]);
+    if (!part || range) return null;
+    const many = curves.some((curve) => curve.steps.length > MOST);
+    if (part.attempt !== attempt || many || part.curves.some((curve) => !whole.has(curve.name) || !curve.exact)) return refresh();
+    for (const fresh of part.curves) {
+      const curve = whole.get(fresh.name);
+      const start = fresh.steps.findIndex((step) => step > curve.steps.at(-1));
+      if (start < 0) continue;
+      curve.steps.push(...fresh.steps.slice(start));
+      curve.values.push(...fresh.values.slice(start));
+      curve.points += fresh.steps.length - start;
+    }
+    return draw();
   };
 
   const load = async () => {
@@ -80,21 +135,11 @@
       return;
     }
     asked = true;
-    const changed = new Set();
     try {
-      let more = true;
-      while (more) {
-        const answer = await fetch(`${card.dataset.curves}?after=${after}`, { headers: { Accept: "application/json" } });
-        if (!answer.ok || !answer.headers.get("Content-Type").includes("json")) break;
-        const part = await answer.json();
-        for (const chunk of part.chunks) changed.add(add(chunk));
-        ({ after, more } = part);
-      }
+      await (range ? null : follow());
     } catch {
       // the next hint asks again
     }
-    if (curves.size) card.hidden = false;
-    for (const name of changed) draw(name, curves.get(name));
     setTimeout(() => {
       asked = false;
       if (waiting) {
@@ -104,20 +149,15 @@
     }, EVERY);
   };
 
-  const redraw = () => {
-    for (const [name, curve] of curves) {
-      curve.plot?.destroy();
-      curve.plot = null;
-      draw(name, curve);
-    }
+  const zoom = (from, to) => {
+    const last = Math.max(0, ...[...whole.values()].map((curve) => curve.steps.at(-1) || 0));
+    range = from === undefined ? null : { from, to: Math.min(to, Math.max(last, from + 1)) };
+    closer = null;
+    refresh().catch(() => {});
   };
-  new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
-  let resized = null;
-  window.addEventListener("resize", () => {
-    clearTimeout(resized);
-    resized = setTimeout(redraw, 200);
-  });
+  ranged = studio.plotRange(card.querySelector("form"), zoom);
+
   document.addEventListener("job:metrics", load);
   document.addEventListener("job:state", load);
-  load();
+  refresh().catch(() => {});
 })();

@@ -1,23 +1,20 @@
-"""Pages of training: the runs of a team, and the form of a new one."""
+"""The form of a new training."""
 
 import uuid
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
 
 from webapp.accounts.models import Team
-from webapp.accounts.rules import Action, may
+from webapp.accounts.rules import Action
 from webapp.common.access import team_page
-from webapp.common.paging import page_of
 from webapp.common.spec_forms import SpecForm
-from webapp.jobs import overviews
 from webapp.jobs.selectors import job_of
 from webapp.jobs.views.submitting import submitted
 from webapp.registry.models import ModelKind
-from webapp.training.methods import METHODS, Method
-from webapp.training.selectors import label_set_options, models_made
+from webapp.training.methods import METHODS, RUNS, Method
+from webapp.training.selectors import label_set_options
 from webapp.trees.overviews import dataset_options, model_options
 
 TITLES = {
@@ -40,42 +37,17 @@ LABELS = {
 PRESET_LABELS = {"paper": "As published", "clinic": "For the bundled policy"}
 
 
-@team_page(Action.JOB_VIEW)
-@require_GET
-def training_list(request: HttpRequest, team: Team) -> HttpResponse:
-    """Training runs and loops, newest first."""
-    rows = overviews.team_jobs(team_id=team.pk, kinds=list(METHODS))
-    page = page_of(rows, request.GET)
-    made = models_made(jobs=page.rows)
-    context = {
-        "team": team,
-        "page": page,
-        "rows": [(job, made.get(job.pk, [])) for job in page.rows],
-        "methods": METHODS,
-        "may_submit": may(request.membership.role, Action.JOB_SUBMIT),
-        "is_first": not {"before", "after"} & set(request.GET),
-    }
-    return render(request, "training/list.html", context)
-
-
-@team_page(Action.JOB_SUBMIT)
-def training_create(request: HttpRequest, team: Team, method: str) -> HttpResponse:
-    """A new run: from a preset, or with the settings of an earlier one (`?like=`)."""
-    if method not in METHODS:
-        raise Http404("there is no such way to train")
+def training_form(request: HttpRequest, team: Team, method: str, data: Any) -> SpecForm:
+    """The form of a method: what the team may choose from, with the first values that the query says."""
     chosen = METHODS[method]
-    start, preset = _start(request, team, method, chosen)
-    data = request.POST or None
     datasets = dataset_options(team=team)
-    policies = model_options(team=team, kind=ModelKind.POLICY)
-    label_sets = label_set_options(team=team, kind=chosen.labels) if chosen.labels else []
-    form = SpecForm(
+    return SpecForm(
         chosen.spec,
         data,
-        start=start,
+        start=_start(request, team, method, chosen)[0],
         options={
-            "policy": policies,
-            "labels": label_sets,
+            "policy": model_options(team=team, kind=ModelKind.POLICY),
+            "labels": label_set_options(team=team, kind=chosen.labels) if chosen.labels else [],
             "questions": datasets,
             "held_out": datasets,
             "validation": datasets,
@@ -85,6 +57,17 @@ def training_create(request: HttpRequest, team: Team, method: str) -> HttpRespon
         titles=TITLES,
         labels=LABELS,
     )
+
+
+@team_page(Action.JOB_SUBMIT)
+def training_create(request: HttpRequest, team: Team, method: str) -> HttpResponse:
+    """A new run: from a preset, or with the settings of an earlier one (`?like=`)."""
+    if method not in METHODS:
+        raise Http404("there is no such way to train")
+    chosen = METHODS[method]
+    preset = _start(request, team, method, chosen)[1]
+    data = request.POST or None
+    form = training_form(request, team, method, data)
     if data is not None and form.is_valid() and "show_json" not in data:
         name = form.spec.name or chosen.label
         return submitted(request, team, form.spec, name, back=("training-create", team.slug, method))
@@ -100,12 +83,19 @@ def training_create(request: HttpRequest, team: Team, method: str) -> HttpRespon
         "presets": presets,
         "preset": PRESET_LABELS.get(preset, preset),
         "show_json": bool(data and "show_json" in data),
-        "policies": policies,
-        "datasets": datasets,
-        "label_sets": label_sets,
+        "word": method,
+        "policies": _choices(form, "policy"),
+        "datasets": _choices(form, "questions"),
+        "label_sets": _choices(form, "labels"),
+        "with_preview": method in RUNS,
     }
     failed = data is not None and bool(form.errors)
     return render(request, "training/create.html", context, status=400 if failed else 200)
+
+
+def _choices(form: SpecForm, name: str) -> list[Any]:
+    field = form.fields.get(name)
+    return [choice for choice in getattr(field, "choices", ()) if choice[0]]
 
 
 def _start(request: HttpRequest, team: Team, method: str, chosen: Method) -> tuple[dict[str, Any], str]:
