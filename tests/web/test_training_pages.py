@@ -67,9 +67,12 @@ def test_a_preview_is_asked_for_made_once_and_shown(world, owner, labels):
     url = reverse("training-preview-create", args=[world.team.slug, "prm"])
     form = {"policy": f"model:{bundled_ensure().pk}", "labels": f"labels:{labels.pk}", "training.max_length": "1024"}
     page = owner.get(reverse("training-create", args=[world.team.slug, "prm"]))
-    sent = {
-        name: field.initial for name, field in page.context["form"].fields.items() if field.initial not in (None, False)
-    }
+    sent = {}
+    for name, field in page.context["form"].fields.items():
+        if field.initial is True:
+            sent[name] = "on"
+        elif field.initial is not None and field.initial is not False and field.initial != "":
+            sent[name] = field.initial
     waiting = owner.post(url, sent | form, headers={"HX-Request": "true"})
     assert waiting.status_code == 200
     assert "every 1s" in waiting.content.decode()

@@ -91,6 +91,7 @@
     turn += 1;
     const mine = turn;
     const asks = [];
+    if (range && !closer) names = null; // what was asked for before is not there yet
     const all = names || [...whole.keys()];
     const smoothed = all.filter((name) => smooth.has(name));
     if (names === null) asks.push(ask(query([])));

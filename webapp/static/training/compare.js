@@ -82,6 +82,7 @@
   const refresh = async (names = null) => {
     turn += 1;
     const mine = turn;
+    if (range && runs.some((run) => !run.closer)) names = null; // what was asked for before is not there yet
     const found = await Promise.all(
       runs.map(async (run) => {
         const wanted = names || [...smooth];

@@ -12,11 +12,12 @@ register = template.Library()
 
 
 @register.filter
-def tokens(stretch: Stretch, first: int = 0) -> SafeString:
+def tokens(stretch: Stretch, before: Stretch | None = None) -> SafeString:
     """Each token in a box of its own, a line break after ⏎; where a score is read, its label in words.
 
-    `first`: position of the first of them in the whole sequence.
+    `before`: what stands before it in the sequence, so that positions are those of the whole.
     """
+    first = len(before.tokens) if before else 0
     marks = {mark.at: mark for mark in stretch.marks}
     parts = []
     for place, (token, key) in enumerate(zip(stretch.tokens, stretch.ids, strict=True)):
