@@ -24,23 +24,9 @@
     return answer.json();
   };
 
-  const group = (key, title) => {
-    const known = place.querySelector(`[data-group="${key}"]`);
-    if (known) return known.querySelector(".job-curve-grid");
-    const section = document.createElement("section");
-    section.className = "job-curve-group";
-    section.dataset.group = key;
-    const heading = section.appendChild(document.createElement("h3"));
-    heading.textContent = title;
-    const grid = section.appendChild(document.createElement("div"));
-    grid.className = "job-curve-grid";
-    place.append(section);
-    return grid;
-  };
-
   const plotOf = (curve) => {
     if (!plots.has(curve.name)) {
-      const plot = studio.plot(group(curve.group, titles.get(curve.group)), {
+      const plot = studio.plot(studio.plotGroup(place, curve.group, titles.get(curve.group)), {
         label: curve.label,
         lines: [{ label: curve.label, colour: "--tblr-primary" }],
         format: curve.group === "memory" ? "bytes" : "number",
@@ -62,6 +48,7 @@
 
   const draw = () => {
     const source = closer || whole;
+    for (const curve of whole.values()) plotOf(curve); // all of them first: they share the width
     for (const curve of whole.values()) plotOf(curve).set([source.get(curve.name) || { ...curve, steps: [], values: [], smooth: null }], range);
     const ends = [...whole.values()].flatMap((curve) => (curve.steps.length ? [curve.steps[0], curve.steps.at(-1)] : []));
     ranged?.(range, ends.length ? { from: Math.min(...ends), to: Math.max(...ends) } : null);

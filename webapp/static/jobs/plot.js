@@ -191,6 +191,20 @@ const studio = (window.studio = window.studio || {});
     resized = setTimeout(redraw, 200);
   });
 
+  /* The place of a group's drawings; a group is as wide as it has drawings. Asked once for each of them. */
+  studio.plotGroup = (place, key, title) => {
+    let section = place.querySelector(`[data-group="${key}"]`);
+    if (!section) {
+      section = place.appendChild(element("section", "job-curve-group"));
+      section.dataset.group = key;
+      section.append(element("h3", "", title), element("div", "job-curve-grid"));
+    }
+    const grid = section.querySelector(".job-curve-grid");
+    const count = grid.childElementCount + 1;
+    section.style.flex = `${count} 1 ${count * 18}rem`;
+    return grid;
+  };
+
   /* A box that switches something of a drawing on and off. */
   studio.plotSwitch = (words, about, changed) => {
     const label = element("label", "form-check job-curve-switch");

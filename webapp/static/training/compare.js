@@ -30,22 +30,9 @@
     return answer.json();
   };
 
-  const gridOf = (key, title) => {
-    const known = place.querySelector(`[data-group="${key}"] .job-curve-grid`);
-    if (known) return known;
-    const section = document.createElement("section");
-    section.className = "job-curve-group";
-    section.dataset.group = key;
-    section.appendChild(document.createElement("h3")).textContent = title;
-    const grid = section.appendChild(document.createElement("div"));
-    grid.className = "job-curve-grid";
-    place.append(section);
-    return grid;
-  };
-
   const plotOf = (curve, titles) => {
     if (!plots.has(curve.name)) {
-      const plot = studio.plot(gridOf(curve.group, titles.get(curve.group)), {
+      const plot = studio.plot(studio.plotGroup(place, curve.group, titles.get(curve.group)), {
         label: curve.label,
         lines: runs.map((run) => run.line),
         format: curve.group === "memory" ? "bytes" : "number",
@@ -70,6 +57,7 @@
     const order = [...titles.keys()];
     const known = new Map(runs.flatMap((run) => [...run.whole]));
     const curves = [...known.values()].sort((one, other) => order.indexOf(one.group) - order.indexOf(other.group));
+    for (const curve of curves) plotOf(curve, titles); // all of them first: they share the width
     for (const curve of curves) plotOf(curve, titles).set(runs.map((run) => (run.closer || run.whole).get(curve.name) || null), range);
     const all = runs.flatMap((run) => [...run.whole.values()]).filter((curve) => curve.steps.length);
     ranged(range, all.length ? { from: Math.min(...all.map((curve) => curve.steps[0])), to: Math.max(...all.map((curve) => curve.steps.at(-1))) } : null);
