@@ -23,7 +23,7 @@ from webapp.jobs.services import job_submit
 from webapp.jobs.transitions import JobError
 from webapp.registry.models import ModelKind
 from webapp.training.methods import METHODS
-from webapp.training.views import LABELS
+from webapp.training.views.forms import LABELS
 from webapp.trees.overviews import dataset_options, model_options
 
 BASIC = (
