@@ -76,7 +76,7 @@ def loads(page: "Page", url: str, rounds: int) -> dict[str, float]:
     times = []
     for _ in range(rounds + 1):
         page.goto(url)
-        page.wait_for_function("window.drawnAt")
+        page.wait_for_function("() => window.drawnAt")
         times.append(page.evaluate("window.drawnAt"))
     return {
         "median_ms": round(statistics.median(times[1:])),
