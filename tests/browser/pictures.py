@@ -1,0 +1,61 @@
+"""The README's pictures, taken of what `make demo` made: `make pictures` starts the same home, looks, and ends it.
+
+    python -m tests.browser.pictures [--home FOLDER] [--out docs/images]
+
+A search's mosaic, a reasoning tree, the loop, and its last evaluation; light, 1280 pixels wide.
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+from tests.browser.studio import ROOT
+from tests.workers.embedded import Foreground
+
+WIDE = {"width": 1280, "height": 860}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, default=None, help="of the demo; the usual one unless named")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    options = parser.parse_args()
+    from workers.stack.home import default_home
+
+    with Foreground(options.home or default_home(), "up") as up:
+        link = up.until("/#").strip()
+        pictures(link, options.out)
+        up.interrupt()
+
+
+def pictures(link: str, out: Path) -> None:
+    """Take all of them, by an instance's one-time link."""
+    from playwright.sync_api import Page, sync_playwright
+
+    def shot(page: Page, name: str) -> None:
+        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(500)
+        page.screenshot(path=out / f"{name}.png")
+        print(f"{name}.png")
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch()
+        page = browser.new_page(viewport=WIDE)
+        page.goto(link)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("link", name="Searches").first.click()
+        page.locator("tbody a").first.click()
+        shot(page, "search")
+        page.locator("#search-trees tbody a").nth(2).click()
+        shot(page, "tree")
+        page.get_by_role("link", name=re.compile("^Training")).first.click()
+        page.locator("tbody a").first.click()
+        shot(page, "loop")
+        page.get_by_role("link", name="Evaluations").first.click()
+        page.locator("tbody a").first.click()
+        shot(page, "evaluation")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
