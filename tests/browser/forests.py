@@ -48,9 +48,7 @@ def forest(*, team: str, username: str, count: int = 8, size: int = 40) -> dict[
     step_flag(actor=actor, tree=trees[0], idx=2, comment="Is this dose per day or per dose?")
     for job in searches:
         ended = job.created - timedelta(days=2, minutes=-3)
-        Job.objects.filter(pk=job.pk).update(
-            state=State.SUCCEEDED, done=count, total=count, unit="trees", ended=ended
-        )
+        Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, done=count, total=count, unit="trees", ended=ended)
     return {
         "slug": found.slug,
         "searches": [str(job.pk) for job in searches],

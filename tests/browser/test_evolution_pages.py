@@ -1,4 +1,4 @@
-"""A real small evolution through its pages: live, stages, what changed, a new start, its models and where they came from."""
+"""A real small evolution through its pages: live, stages, what changed, a new start, its models and their origin."""
 
 import pytest
 

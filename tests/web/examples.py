@@ -203,6 +203,7 @@ EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "against_id": _evaluation,
     "which": lambda team: "report",
     "table": lambda team: "groups",
+    "compared": lambda team: "differences",
     "form": lambda team: "csv",
     "method": lambda team: "sft",
     "run_id": _run,
@@ -236,7 +237,7 @@ BODIES: dict[str, Callable[[Team], Any]] = {
 }
 """Operations of the API that need a body to come as far as their object: by `METHOD route`, a body that fits."""
 
-WORDS = {"method", "table", "form"}
+WORDS = {"method", "table", "compared", "form"}
 """Parameters that name no object of anybody."""
 
 OWN_ONLY = {"token_id"}

@@ -214,21 +214,21 @@ def evaluation_compare_ways(
     return way_comparison_of(first=first, second=second, first_way=other_by, second_way=by, shared=asked.shared)
 
 
-@router.get(ONE + "/against/{uuid:against_id}/tables/{slug:table}", summary="A table of a comparison")
+@router.get(ONE + "/against/{uuid:against_id}/tables/{slug:compared}", summary="A table of a comparison")
 @team_operation(Action.EVALUATION_VIEW)
 def evaluation_compare_table(
     request: HttpRequest,
     team_slug: str,
     evaluation_id: uuid.UUID,
     against_id: uuid.UUID,
-    table: str,
+    compared: str,
     asked: Query[TableAsked],
     how: Query[ComparisonAsked],
 ) -> HttpResponse:
-    """As CSV, Markdown or LaTeX."""
+    """As CSV, Markdown or LaTeX: `differences`, or `changes` for the questions won and lost."""
     second, first = _found(request, evaluation_id), _found(request, against_id)
     found = comparison_of(first=first, second=second, shared=how.shared)
-    return _file(comparison_tables(found), table, asked, f"{second.name} against {first.name}")
+    return _file(comparison_tables(found), compared, asked, f"{second.name} against {first.name}")
 
 
 @router.delete(ONE, response={204: None}, summary="Delete an evaluation")
