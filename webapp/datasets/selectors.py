@@ -11,7 +11,7 @@ from meds3core.types.question import Question
 from webapp.accounts.models import Team
 from webapp.accounts.selectors import theirs
 from webapp.datasets.models import Dataset, DatasetVersion, QuestionRow, RejectedRow
-from webapp.datasets.search import SHORTEST, matching
+from webapp.datasets.search import SHORTEST, looked_through, matching
 from webapp.datasets.statistics import statistics_of
 from webapp.jobs.models import Job, JobInput
 from webapp.trees.models import Tree
@@ -126,10 +126,13 @@ class QuestionPage:
     """Whether there may be more than `count`."""
 
 
-def questions_matching(
-    *, version: DatasetVersion, wanted: QuestionFilter, row_by_row: bool = False
-) -> QuerySet[QuestionRow]:
-    """The questions of a version that meet the filter, in no order. `row_by_row`: see `matching`."""
+def questions_matching(*, version: DatasetVersion, wanted: QuestionFilter) -> QuerySet[QuestionRow]:
+    """The questions of a version that meet the filter, in no order."""
+    return matching(_with_columns(version, wanted), version_id=version.pk, text=wanted.text)
+
+
+def _with_columns(version: DatasetVersion, wanted: QuestionFilter) -> QuerySet[QuestionRow]:
+    """Those that meet all of it but the text."""
     rows = QuestionRow.objects.filter(version=version)
     if wanted.source is not None:
         rows = rows.filter(source=wanted.source)
@@ -143,7 +146,7 @@ def questions_matching(
         low, high = difficulty_band(wanted.difficulty)
         rows = rows.filter(difficulty__gte=low)
         rows = rows.filter(difficulty__lte=high) if high >= 1 else rows.filter(difficulty__lt=high)
-    return matching(rows, version_id=version.pk, text=wanted.text, row_by_row=row_by_row)
+    return rows
 
 
 def questions_page(
@@ -156,13 +159,21 @@ def questions_page(
 ) -> QuestionPage:
     """Those after (or before) a position, in the order of the version."""
     window, text = _window(version, after, before), wanted.text.strip()
+    most = MATCHES_COUNTED if text else ROWS_COUNTED
+    count = 0
     if text:
-        rows = questions_matching(version=version, wanted=wanted, row_by_row=True)
-        rows = rows.filter(position__gte=window[0], position__lt=window[1])
-        found = _page_of(rows, after, before, size)
+        stretch = _with_columns(version, wanted).filter(position__gte=window[0], position__lt=window[1])
+        keys = looked_through(
+            stretch.order_by("-position" if before is not None else "position")[:ROWS_LOOKED_THROUGH],
+            text=text,
+            most=max(most, size) + 1,
+        )
+        count = len(keys)
+        found = _page_of(QuestionRow.objects.filter(pk__in=keys[: size + 1]), after, before, size)
     if not text or (len(text) >= SHORTEST and len(found) <= size and window != (0, version.questions)):
         rows, window = questions_matching(version=version, wanted=wanted), (0, version.questions)
         found = _page_of(rows, after, before, size)
+        count = 0 if wanted.is_empty else rows.order_by()[: most + 1].count()
     more_before, more_after = after is not None, len(found) > size
     found = found[:size]
     if before is not None:
@@ -172,8 +183,6 @@ def questions_page(
     last = found[-1].position if found and more_after else None
     if wanted.is_empty:
         return QuestionPage(found, first, last, version.questions, count_is_least=False)
-    most = MATCHES_COUNTED if text else ROWS_COUNTED
-    count = rows.order_by()[: most + 1].count()
     # What lies outside of the stretch was not looked at.
     is_least = count > most or window != (0, version.questions)
     if before is None and last is None and window[1] < version.questions:
