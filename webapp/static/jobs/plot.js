@@ -10,7 +10,6 @@
 */
 "use strict";
 
-const studio = (window.studio = window.studio || {});
 
 (() => {
   const HEIGHT = 190;
