@@ -74,9 +74,8 @@ results: $(VENV)/.base ## Measure the whole method on the clinic (hours; can be 
 # --- checks --------------------------------------------------------------------------------------------------------
 
 .PHONY: test lint format bench
-# A file of tests stays in one process: its engines, servers and browsers are made once. More processes than the cores of
-# a small machine: many tests wait for leases and browsers.
-TEST_PROCESSES ?= 3
+# A file of tests stays in one process: its engines, servers and browsers are made once.
+TEST_PROCESSES ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.vllm system ## Set up and pass all tests: both databases, browser, real vLLM

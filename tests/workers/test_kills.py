@@ -21,7 +21,7 @@ from webapp.jobs import selectors, services
 from webapp.jobs.models import Checkpoint, Job, State
 
 KILLS = int(os.environ.get("MEDS3_KILLS", "3"))
-WHOLE = PATIENCE * (1 + KILLS / 10)
+WHOLE = PATIENCE * (2 + KILLS / 10)
 """Seconds for a whole job."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(0 if KILLS > 10 else 1800), pytest.mark.django_db(transaction=True)]

@@ -23,7 +23,7 @@ from webapp.jobs.transitions import ENDED
 from webapp.trees.models import NodeRow, SearchQuestion, Tree
 
 KILLS = int(os.environ.get("MEDS3_KILLS", "4"))
-WHOLE = PATIENCE * (1 + KILLS / 10)
+WHOLE = PATIENCE * (2 + KILLS / 10)
 """Seconds for a whole search."""
 WORKERS = ("gpu-a", "gpu-b")
 
