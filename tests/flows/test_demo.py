@@ -20,7 +20,7 @@ def test_the_loop_through_the_queue_interrupted_and_gone_on_with(tmp_path):
 
     with Foreground(home, *call) as demo:
         url = demo.url()
-        page = demo.until("/jobs/")
+        page = demo.until("/evolutions/")
         assert requests.get(page).url.startswith(f"{url}/accounts/login/")
         demo.until("search-1")
         demo.until(" is done after ")
@@ -29,7 +29,7 @@ def test_the_loop_through_the_queue_interrupted_and_gone_on_with(tmp_path):
     assert left_running(home) == []
 
     with Foreground(home, *call, "--exit-when-done") as again:
-        assert again.until("/jobs/").split("/t/")[1] == page.split("/t/")[1]  # the same job
+        assert again.until("/evolutions/").split("/t/")[1] == page.split("/t/")[1]  # the same job
         again.until("right answers")
         again.until("base")
         assert again.ended() == 0
