@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from django.core.cache import cache
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
 from meds3core.evaluation.record import EvaluationFileError, StoredEvaluation, read_evaluation
 from webapp.accounts.models import Team
@@ -126,12 +125,4 @@ def _answers_url(team: Team, evaluation: Evaluation, position: int | None) -> st
     """The answers to a question in an evaluation, with the steps of its samples."""
     if position is None:
         return ""
-    try:
-        return reverse("evaluation-question", args=[team.slug, evaluation.pk, position])
-    except NoReverseMatch:  # listed on the evaluation's own page
-        return f"{reverse('evaluation', args=[team.slug, evaluation.pk])}#question-{position + 1}"
-
-
-def evaluations_named(*, team: Team, ids: Sequence[UUID]) -> dict[UUID, Evaluation]:
-    """Evaluations of the team by id."""
-    return {row.pk: row for row in Evaluation.objects.filter(team=team, pk__in=ids, ready=True)}
+    return reverse("evaluation-question", args=[team.slug, evaluation.pk, position])

@@ -6,7 +6,6 @@ Nothing is computed here. What is shown was computed by the evaluations and by t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from django.db.models import Prefetch
 
@@ -156,8 +155,3 @@ def report_file(*, job: Job) -> Any:
     name = (job.result or {}).get("page")
     path = job_folder(job.pk) / str(name)
     return path if name and path.is_file() else None
-
-
-def evaluations_by_policy(measured: Sequence[Measured]) -> dict[str, UUID]:
-    """Ids by policy, in the loop's order."""
-    return {one.policy: one.evaluation.pk for one in measured}

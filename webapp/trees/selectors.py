@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import Count, Q, QuerySet
 from django.http import Http404
 
-from webapp.accounts.models import Team, User
+from webapp.accounts.models import Team
 from webapp.jobs.models import Job, JobInput, State
 from webapp.jobs.shards import Standing
 from webapp.jobs.transitions import ENDED
@@ -75,11 +75,6 @@ def search_of(*, team: Team, job_id: UUID) -> Job:
     if found is None:
         raise Http404("There is no such search, or it belongs to another team.")
     return found
-
-
-def trees_for(*, user: User) -> QuerySet[Tree]:
-    """The trees of a person's teams, without their arenas."""
-    return Tree.objects.filter(team__memberships__user=user).defer("arena").select_related("job", "policy")
 
 
 def trees_of(*, team: Team, job_id: UUID | None = None, stage: str | None = None) -> QuerySet[Tree]:
