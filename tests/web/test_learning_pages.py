@@ -83,6 +83,7 @@ def test_an_evolution_is_started_with_its_preset(world, owner, version):
     assert answer.status_code == 302, answer.context["form"].errors
     job = Job.objects.get(team=world.team, kind="evolution")
     assert answer.url == reverse("evolution", args=[world.team.slug, job.pk])
+    assert f'href="{answer.url}"' in owner.get(reverse("training-list", args=[world.team.slug])).content.decode()
     assert (job.title, job.spec["settings"]["iterations"]) == ("Loop", 1)
     assert job.spec["settings"]["search_shares"] == 2  # of the preset, on no input of the form's first page
 

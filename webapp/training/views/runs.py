@@ -14,6 +14,7 @@ from webapp.common.paging import page_of
 from webapp.jobs import overviews
 from webapp.jobs.models import Job
 from webapp.jobs.views.pages import job_context
+from webapp.jobs.views.submitting import own_page
 from webapp.training.compare import MOST, comparison_of
 from webapp.training.methods import METHODS, RUNS
 from webapp.training.selectors import models_made, run_of, runs_named, runs_of, things_named
@@ -32,7 +33,7 @@ def training_list(request: HttpRequest, team: Team) -> HttpResponse:
     context = {
         "team": team,
         "page": page,
-        "rows": [(job, made.get(job.pk, []), job.kind in RUNS) for job in page.rows],
+        "rows": [(job, made.get(job.pk, []), job.kind in RUNS, own_page(job)) for job in page.rows],
         "methods": METHODS,
         "may_submit": may(request.membership.role, Action.JOB_SUBMIT),
         "is_first": not {"before", "after"} & set(request.GET),
