@@ -6,7 +6,7 @@ from uuid import UUID
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
-from ninja import Query, Router
+from ninja import Query, Router, Status
 from pydantic import ValidationError
 
 from meds3core.config.jobs import CurriculumSpec, DatasetCheckSpec, ExportSpec, Registered
@@ -100,13 +100,13 @@ def dataset_dependents(request: HttpRequest, team_slug: str, dataset_id: UUID) -
 
 @router.delete(DATASETS + "/{dataset_id}", response={204: None}, operation_id="dataset_delete")
 @team_operation(Action.DATASET_CHANGE)
-def dataset_remove(request: HttpRequest, team_slug: str, dataset_id: UUID, confirm: bool = False) -> tuple[int, None]:
+def dataset_remove(request: HttpRequest, team_slug: str, dataset_id: UUID, confirm: bool = False) -> Status[None]:
     """Delete it with all versions. Where something depends on it only with `confirm=true`."""
     dataset = selectors.dataset_for(team=team_of_call(request), dataset_id=dataset_id, own=True)
     versions = list(selectors.versions_of(team=team_of_call(request)).filter(dataset=dataset))
     _confirmed(versions, confirm)
     dataset_delete(actor=actor_of_call(request), dataset=dataset)
-    return 204, None
+    return Status(204, None)
 
 
 @router.get(DATASETS + "/{dataset_id}/versions", response=ApiPage[VersionOut], operation_id="dataset_versions")
@@ -137,12 +137,12 @@ def version_dependents(request: HttpRequest, team_slug: str, version_id: UUID) -
 
 @router.delete(VERSIONS, response={204: None}, operation_id="version_delete")
 @team_operation(Action.DATASET_CHANGE)
-def version_remove(request: HttpRequest, team_slug: str, version_id: UUID, confirm: bool = False) -> tuple[int, None]:
+def version_remove(request: HttpRequest, team_slug: str, version_id: UUID, confirm: bool = False) -> Status[None]:
     """Delete it. Where something depends on it only with `confirm=true`."""
     version = selectors.version_for(team=team_of_call(request), version_id=version_id, own=True)
     _confirmed([version], confirm)
     version_delete(actor=actor_of_call(request), version=version)
-    return 204, None
+    return Status(204, None)
 
 
 @router.get(VERSIONS + "/questions", response=ApiPage[QuestionOut], operation_id="question_list")

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Field, Query, Router, Schema
+from ninja import Field, Query, Router, Schema, Status
 
 from meds3core.config.jobs import ModelImportSpec
 from webapp.accounts.api_auth import actor_of_call, team_operation
@@ -234,10 +234,10 @@ def model_rename(request: HttpRequest, team_slug: str, model_id: UUID, body: Nam
 
 @router.delete("/teams/{team_slug}/models/{uuid:model_id}", response={204: None}, operation_id="model_delete")
 @team_operation(Action.MODEL_CHANGE)
-def model_delete(request: HttpRequest, team_slug: str, model_id: UUID) -> tuple[int, None]:
+def model_delete(request: HttpRequest, team_slug: str, model_id: UUID) -> Status[None]:
     """Remove it with its files; refused, with the reasons, while something depends on it."""
     services.model_delete(actor=actor_of_call(request), model=_own(request, model_id))
-    return 204, None
+    return Status(204, None)
 
 
 @router.put(
@@ -259,10 +259,10 @@ def model_alias_set(request: HttpRequest, team_slug: str, model_id: UUID, alias:
     operation_id="model_alias_end",
 )
 @team_operation(Action.MODEL_CHANGE)
-def model_alias_end(request: HttpRequest, team_slug: str, model_id: UUID, alias: str) -> tuple[int, None]:
+def model_alias_end(request: HttpRequest, team_slug: str, model_id: UUID, alias: str) -> Status[None]:
     """Take the word away from it."""
     services.model_alias_end(actor=actor_of_call(request), model=_own(request, model_id), alias=alias)
-    return 204, None
+    return Status(204, None)
 
 
 def _own(request: HttpRequest, model_id: UUID) -> ModelVersion:

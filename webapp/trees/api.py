@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from ninja import Query, Router
+from ninja import Query, Router, Status
 
 from meds3core.config.jobs import JobSpec, Registered, TreeScoringSpec
 from meds3core.data.labels import RECORDS
@@ -74,10 +74,10 @@ def search_show(request: HttpRequest, team_slug: str, search_id: UUID) -> Search
 
 @router.delete(SEARCHES + "/{search_id}", response={204: None}, operation_id="search_delete")
 @team_operation(Action.JOB_CONTROL)
-def search_remove(request: HttpRequest, team_slug: str, search_id: UUID) -> tuple[int, None]:
+def search_remove(request: HttpRequest, team_slug: str, search_id: UUID) -> Status[None]:
     """Delete a search that is over, with its trees. Refused while a job reads them."""
     search_delete(actor=actor_of_call(request), job=_search(request, search_id))
-    return 204, None
+    return Status(204, None)
 
 
 @router.get(SEARCHES + "/{search_id}/trees", response=ApiPage[TreeOut], operation_id="search_trees")
@@ -214,11 +214,11 @@ def label_set_records(request: HttpRequest, team_slug: str, label_set_id: UUID) 
 
 @router.delete(LABELS + "/{label_set_id}", response={204: None}, operation_id="label_set_delete")
 @team_operation(Action.JOB_CONTROL)
-def label_set_remove(request: HttpRequest, team_slug: str, label_set_id: UUID) -> tuple[int, None]:
+def label_set_remove(request: HttpRequest, team_slug: str, label_set_id: UUID) -> Status[None]:
     """Delete a label set. Refused while a job reads it."""
     found = labels.label_set_of(team=team_of_call(request), label_set_id=label_set_id)
     labels.label_set_delete(actor=actor_of_call(request), label_set=found)
-    return 204, None
+    return Status(204, None)
 
 
 def _submitted(request: HttpRequest, spec: JobSpec, title: str, *, priority: int = 0) -> HttpResponse:
