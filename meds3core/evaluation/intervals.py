@@ -2,10 +2,12 @@
 
 Right answers to questions: Wilson. Several samples, steps or trajectories of one question are not independent, so
 everything computed from them is resampled by question (the cluster), never by sample. Every bootstrap is seeded: the
-same data give the same interval. Needs numpy; scipy is imported when Wilson is asked for.
+same data give the same interval. Needs numpy and nothing heavier: pages ask for intervals.
 """
 
+import math
 from collections.abc import Callable, Iterator
+from statistics import NormalDist
 from typing import Literal, Self, TypedDict
 
 import numpy as np
@@ -59,15 +61,14 @@ def wilson(successes: int, n: int, level: float = LEVEL) -> Estimate:
     """A share of n independent outcomes (Wilson 1927). Raises `ValueError` when there are none."""
     if n < 1:
         raise ValueError("a share of nothing")
-    from scipy.stats import binomtest
-
-    interval = binomtest(successes, n).proportion_ci(confidence_level=level, method="wilson")
-    share = successes / n
-    # Rounding may put the end of the interval a hair inside of 0 or 1.
+    share, z = successes / n, NormalDist().inv_cdf((1 + level) / 2)
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    # Rounding may put an end of the interval a hair to the wrong side of the share, or of 0 and 1.
     return Estimate(
         value=share,
-        low=min(float(interval.low), share),
-        high=max(float(interval.high), share),
+        low=min(max(middle - half, 0.0), share) if successes else 0.0,
+        high=max(min(middle + half, 1.0), share),
         n=n,
         method="wilson",
         level=level,

@@ -332,9 +332,9 @@ def test_teams_are_walls():
     membership_set(actor=operator(), team=ward, user=anna, role=Role.VIEWER)
     mine, theirs = submitted(of=ward), submitted(of=lab)
     assert list(selectors.jobs_for(user=anna)) == [mine]
-    assert selectors.job_for(user=anna, job_id=mine.pk) == mine
+    assert selectors.job_of(team=ward, job_id=mine.pk) == mine
     with pytest.raises(Http404):
-        selectors.job_for(user=anna, job_id=theirs.pk)
+        selectors.job_of(team=ward, job_id=theirs.pk)
 
 
 def test_pages_of_jobs_follow_one_another_newest_first():

@@ -10,10 +10,13 @@ django_application = get_asgi_application()  # before what needs the apps to be 
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.sessions import CookieMiddleware
+from django.urls import reverse
 
 from webapp.common.bodies import BoundedBodies
 from webapp.common.sockets import OwnOrigin
 from webapp.config.sockets import urlpatterns
+
+reverse("healthz")  # loads every page's module: a second or two, not while the first visitor waits
 
 application = ProtocolTypeRouter(
     {

@@ -2,19 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from django.core.cache import cache
 from django.urls import reverse
 
+from meds3core.evaluation.compare import Comparison, compare
 from meds3core.evaluation.record import EvaluationFileError, StoredEvaluation, read_evaluation
 from webapp.accounts.models import Team
 from webapp.common.files import Store, folder_of
 from webapp.evaluations.models import Evaluation, QuestionResult
 from webapp.trees.models import Tree
-
-if TYPE_CHECKING:
-    from meds3core.evaluation.compare import Comparison
 
 KEPT_SECONDS = 24 * 3600
 TREES = 5
@@ -78,10 +75,8 @@ def policy_changes(*, team: Team, first: Evaluation, second: Evaluation) -> Chan
     return Changes(found, lists["won"], lists["lost"])
 
 
-def _compared(first: Evaluation, second: Evaluation) -> "Comparison":
+def _compared(first: Evaluation, second: Evaluation) -> Comparison:
     """The library's comparison of greedy answers. An evaluation never changes, so what was found is kept a while."""
-    from meds3core.evaluation.compare import Comparison, compare
-
     key = f"evolution-changes:{first.pk}:{second.pk}"
     kept = cache.get(key)
     if kept is not None:

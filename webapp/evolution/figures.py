@@ -5,10 +5,12 @@ Nothing is computed here. What is shown was computed by the evaluations and by t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db.models import Prefetch
+from pydantic import ValidationError
 
+from meds3core.evolution.stages.report import EvolutionResult
 from meds3core.report.charts import Chart, Point, Series, WhiskerTable, line_chart, whisker_table
 from meds3core.report.wording import difference_row
 from webapp.evaluations.models import Evaluation, StrategyResult
@@ -16,9 +18,6 @@ from webapp.evaluations.services import GREEDY
 from webapp.evolution.stages import Stage
 from webapp.jobs.models import Job
 from webapp.jobs.reports import job_folder
-
-if TYPE_CHECKING:
-    from meds3core.evolution.stages.report import EvolutionResult
 
 BASE, PREFIX, CONTROL = "base", "evaluation-", "control-"
 MOST_STRATEGIES = 7
@@ -125,12 +124,8 @@ def _iteration(policy: str) -> int:
 # --- the report's results ------------------------------------------------------------------------------------------
 
 
-def loop_result(*, job: Job) -> "EvolutionResult | None":
+def loop_result(*, job: Job) -> EvolutionResult | None:
     """What the report stage found; none while it has not run, or when its file is gone."""
-    from pydantic import ValidationError
-
-    from meds3core.evolution.stages.report import EvolutionResult  # numpy: for those who ask
-
     name = (job.result or {}).get("figures")
     if not name:
         return None

@@ -7,14 +7,15 @@ what is said here is what the worker finds, as far as the other loop's files are
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from meds3core.config.jobs import EvolutionSpec, Reference, Registered
+from meds3core.errors import Meds3Error
+from meds3core.evolution.graph import PlannedStage, plan
+from meds3core.evolution.loop import EvolutionInputs, Sizes, evolution_graph
+from meds3core.evolution.restart import left_alone
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.models import Job, JobStage, State
-
-if TYPE_CHECKING:
-    from meds3core.evolution.graph import PlannedStage
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,8 @@ class Takeover:
     """Stages that would be kept if the other loop had finished them; they are among `anew`."""
 
 
-def planned_stages(spec: EvolutionSpec) -> "dict[str, PlannedStage]":
+def planned_stages(spec: EvolutionSpec) -> dict[str, PlannedStage]:
     """The graph of a loop by its settings, without its files. Raises `ConfigError` for settings that do not fit."""
-    from meds3core.evolution.graph import plan  # numpy and what stages are made of: for those who ask
-    from meds3core.evolution.loop import EvolutionInputs, Sizes, evolution_graph
-
     given = EvolutionInputs(
         questions=_named(spec.questions),
         policy=_named(spec.policy),
@@ -51,8 +49,6 @@ def planned_stages(spec: EvolutionSpec) -> "dict[str, PlannedStage]":
 
 def takeover_of(*, job: Job, spec: EvolutionSpec, stage: str) -> Takeover:
     """What a loop of this specification would take over from `job`. Raises `ConfigError`."""
-    from meds3core.evolution.restart import left_alone
-
     before = planned_stages(EvolutionSpec.model_validate(job.spec))
     after = planned_stages(spec)
     same = left_alone(before, after, stage)
@@ -68,8 +64,6 @@ def takeover_of(*, job: Job, spec: EvolutionSpec, stage: str) -> Takeover:
 
 def stage_settings(*, job: Job, stage: str) -> Mapping[str, Any]:
     """The settings that a stage has; none for one that the loop's settings do not have."""
-    from meds3core.errors import Meds3Error
-
     try:
         entry = planned_stages(EvolutionSpec.model_validate(job.spec)).get(stage)
     except (Meds3Error, ValueError):

@@ -24,14 +24,6 @@ def jobs_for(*, user: User) -> QuerySet[Job]:
     return Job.objects.filter(pk__in=Job.objects.filter(mine).values("pk")).select_related("team", "created_by")
 
 
-def job_for(*, user: User, job_id: UUID) -> Job:
-    """One of them. Raises `Http404`, be it another team's or nobody's."""
-    found = jobs_for(user=user).filter(pk=job_id).first()
-    if found is None:
-        raise Http404("There is no such job, or it belongs to another team.")
-    return found
-
-
 def job_of(*, team: Team, job_id: UUID) -> Job:
     """A job of this team. Raises `Http404`, be it another team's or nobody's."""
     found = Job.objects.filter(team=team, pk=job_id).select_related("team", "created_by", "worker").first()

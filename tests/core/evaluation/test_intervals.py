@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from scipy.stats import binomtest
 
 from meds3core.evaluation.intervals import (
     Estimate,
@@ -36,6 +37,8 @@ def test_wilson_has_the_published_values(successes, n, low, high):
 def test_a_share_lies_in_its_interval(case):
     found = wilson(*case)
     assert 0.0 <= found.low <= found.value <= found.high <= 1.0
+    known = binomtest(*case).proportion_ci(method="wilson")
+    assert (found.low, found.high) == (pytest.approx(known.low, abs=1e-12), pytest.approx(known.high, abs=1e-12))
 
 
 def test_nothing_has_no_share():

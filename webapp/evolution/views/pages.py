@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 
 from meds3core.errors import UserError
 from meds3core.evaluation.stages import StageFigures
+from meds3core.evolution.stages.report import findings
 from meds3core.report.stages_page import stages_section
 from webapp.accounts.models import Team
 from webapp.accounts.rules import Action, may
@@ -117,8 +118,6 @@ def _counts(stages: list[Stage]) -> dict[str, int]:
 
 
 def _findings(result: Any) -> list[Any]:
-    from meds3core.evolution.stages.report import findings
-
     return findings(result)[len(result.versus) :] if result else []
 
 
