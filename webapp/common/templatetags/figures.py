@@ -29,9 +29,9 @@ def interval(value: float, low: float, high: float) -> SafeString:
 
 
 @register.filter
-def share(value: float | None) -> str:
-    """A share as percents."""
-    return "" if value is None else f"{value:.1%}"
+def share(value: float | None, digits: int = 1) -> str:
+    """A share as percents: "62.5%", `|share:0` "63%"; a dash where nobody knows."""
+    return "–" if value is None else f"{value:.{digits}%}"
 
 
 @register.filter

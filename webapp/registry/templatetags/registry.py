@@ -7,12 +7,6 @@ from webapp.registry.dependants import Dependants
 register = template.Library()
 
 
-@register.filter
-def share(value: float | None) -> str:
-    """An accuracy: "62.5%", or a dash."""
-    return f"{100 * value:.1f}%" if isinstance(value, int | float) else "–"
-
-
 @register.simple_tag
 def losing(dependants: Dependants) -> str:
     """What a deletion would cost, as a sentence."""

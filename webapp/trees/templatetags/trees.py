@@ -6,16 +6,9 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from meds3core.evaluation.paired import p_text
 from webapp.trees.mosaic import Cell, Mosaic
 
 register = template.Library()
-
-
-@register.filter
-def share(fraction: float | None) -> str:
-    """A share of one as whole percents; a dash where nobody knows."""
-    return "–" if fraction is None else f"{fraction:.0%}"
 
 
 @register.filter
@@ -51,12 +44,6 @@ def mean_score(scores: list[float | None]) -> str:
     """The mean of a model's scores of a tree's steps."""
     known = [each for each in scores if each is not None]
     return f"mean {sum(known) / len(known):.2f} over {len(known):,} steps" if known else "no scores"
-
-
-@register.filter
-def p_words(p: float) -> str:
-    """A p-value as one writes it."""
-    return p_text(p)
 
 
 @register.filter
