@@ -38,6 +38,11 @@ class Action(StrEnum):
     MODEL_CHANGE = "model.change"
     TREE_VIEW = "tree.view"
     STEP_FLAG = "step.flag"
+    QUEUE_VIEW = "queue.view"
+    QUEUE_CHANGE = "queue.change"
+    ITEM_JUDGE = "item.judge"
+    ITEM_REVIEW = "item.review"
+    ITEM_DECIDE = "item.decide"
     EVALUATION_VIEW = "evaluation.view"
     EVALUATION_CHANGE = "evaluation.change"
     WEBHOOK_MANAGE = "webhook.manage"
@@ -73,7 +78,12 @@ RULES: Mapping[Action, frozenset[Role]] = {
     Action.MODEL_VIEW: _READERS,
     Action.MODEL_CHANGE: _MANAGERS,
     Action.TREE_VIEW: _READERS,
-    Action.STEP_FLAG: _MANAGERS | {Role.ANNOTATOR},  # and withdraw what one flagged; managers what anybody did
+    Action.STEP_FLAG: _MANAGERS,  # and withdraw what anybody flagged
+    Action.QUEUE_VIEW: _ALL,  # what queues there are, their instructions, how far one is oneself
+    Action.QUEUE_CHANGE: _MANAGERS,  # make, fill, close, instruct
+    Action.ITEM_JUDGE: _MANAGERS | {Role.ANNOTATOR},
+    Action.ITEM_REVIEW: _READERS,  # items with what they keep back and all that was said of them
+    Action.ITEM_DECIDE: _MANAGERS,  # adjudicate, plant controls, withdraw
     Action.EVALUATION_VIEW: _READERS,
     Action.EVALUATION_CHANGE: _MANAGERS,
     Action.WEBHOOK_MANAGE: _OWNER,

@@ -23,6 +23,13 @@ WORDS: Mapping[str, Mapping[Action, str]] = {
         Action.EVALUATION_VIEW: "Read evaluations",
         Action.EVALUATION_CHANGE: "Delete evaluations",
     },
+    "Judging": {
+        Action.QUEUE_VIEW: "See queues and their instructions",
+        Action.QUEUE_CHANGE: "Make, fill, change and close queues",
+        Action.ITEM_JUDGE: "Take items and judge them",
+        Action.ITEM_REVIEW: "Read items with their scores and all judgements",
+        Action.ITEM_DECIDE: "Adjudicate, plant control items, withdraw items",
+    },
     "Team": {
         Action.TEAM_VIEW: "See who is in the team",
         Action.TEAM_MANAGE: "Invite and remove members",

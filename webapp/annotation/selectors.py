@@ -4,11 +4,22 @@ from collections import Counter
 from collections.abc import Mapping
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.http import Http404
 
+from webapp.accounts.actors import Actor
 from webapp.accounts.models import Team
-from webapp.annotation.models import StepFlag
+from webapp.annotation.models import (
+    Adjudication,
+    AnnotationQueue,
+    Assignment,
+    Filling,
+    Instructions,
+    Judgement,
+    QueueItem,
+    StepFlag,
+)
+from webapp.annotation.work import rater_of
 from webapp.trees.models import Tree
 
 
@@ -35,3 +46,79 @@ def flags_of_node(*, tree: Tree, idx: int) -> list[StepFlag]:
 def flag_counts(*, tree: Tree) -> Mapping[int, int]:
     """How many flags stand on each node of a tree, by index; nodes without one are left out."""
     return Counter(StepFlag.objects.filter(tree=tree, withdrawn=None).values_list("idx", flat=True))
+
+
+# --- queues --------------------------------------------------------------------------------------------------------
+
+
+def queues_of(*, team: Team) -> QuerySet[AnnotationQueue]:
+    """A team's queues, newest first."""
+    return AnnotationQueue.objects.filter(team=team).select_related("created_by").order_by("-id")
+
+
+def queue_of(*, team: Team, queue_id: UUID) -> AnnotationQueue:
+    """One of them. Raises `Http404`."""
+    found = AnnotationQueue.objects.filter(team=team, pk=queue_id).select_related("team", "created_by").first()
+    if found is None:
+        raise Http404("There is no such queue, or it belongs to another team.")
+    return found
+
+
+def items_of(*, queue: AnnotationQueue) -> QuerySet[QueueItem]:
+    """A queue's items with all they keep back: for reviewers, never for annotators."""
+    return QueueItem.objects.filter(queue=queue).order_by("-priority", "id")
+
+
+def item_of(*, team: Team, item_id: UUID) -> QueueItem:
+    """One item with all it keeps back: for reviewers, or as what a service of `work` is given. Raises `Http404`."""
+    found = QueueItem.objects.filter(team=team, pk=item_id).select_related("queue", "team").first()
+    if found is None:
+        raise Http404("There is no such item, or it belongs to another team.")
+    return found
+
+
+def instructions_of(*, queue: AnnotationQueue) -> list[Instructions]:
+    """Every version of a queue's instructions, newest first."""
+    return list(Instructions.objects.filter(queue=queue).order_by("-number"))
+
+
+def fillings_of(*, queue: AnnotationQueue) -> QuerySet[Filling]:
+    """What was put into a queue, newest first."""
+    return Filling.objects.filter(queue=queue).select_related("created_by").order_by("-id")
+
+
+def assignment_of(*, actor: Actor, item: QueueItem) -> Assignment:
+    """The person's own assignment of an item. Raises `Http404`."""
+    found = Assignment.objects.filter(item=item, rater=rater_of(actor)).select_related("item", "queue").first()
+    if found is None:
+        raise Http404("This item was not given to you.")
+    return found
+
+
+def assignments_said(*, actor: Actor, queue: AnnotationQueue) -> QuerySet[Assignment]:
+    """What the person judged in a queue, newest first: what `undo` and `change` reach."""
+    mine = Assignment.objects.filter(queue=queue, rater=rater_of(actor), state=Assignment.State.JUDGED)
+    return mine.select_related("item").order_by("-judged")
+
+
+def judgements_of(*, queue: AnnotationQueue, which: str = "all") -> QuerySet[Judgement]:
+    """Judgements of a queue with item and assignment.
+
+    `which`: `all` rounds; `blind`, the one of each rater that agreement reads; `current`, what each says now, which
+    labels read. Judgements of withdrawn items are among them.
+    """
+    rows = Judgement.objects.filter(queue=queue).select_related("item", "assignment").order_by("id")
+    if which == "blind":
+        return rows.filter(round=F("assignment__blind_round"))
+    return rows.filter(round=F("assignment__current_round")) if which == "current" else rows
+
+
+def adjudications_of(*, queue: AnnotationQueue) -> QuerySet[Adjudication]:
+    """Every decision on items of a queue, oldest first: of one (item, position) the last one holds."""
+    return Adjudication.objects.filter(queue=queue).select_related("item").order_by("id")
+
+
+def item_history(*, item: QueueItem) -> tuple[list[Judgement], list[Adjudication]]:
+    """All that was ever said of an item, oldest first: for reviewers."""
+    said = Judgement.objects.filter(item=item).select_related("assignment").order_by("id")
+    return list(said), list(Adjudication.objects.filter(item=item).order_by("id"))

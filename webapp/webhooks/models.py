@@ -17,6 +17,12 @@ class Event(models.TextChoices):
     LABELS_READY = "labels.ready", "A label set is ready"
     MODEL_READY = "model.ready", "A model is ready"
     EVALUATION_READY = "evaluation.ready", "An evaluation is ready"
+    QUEUE_FILLED = "queue.filled", "Items were put into a queue"
+    QUEUE_COMPLETED = "queue.completed", "Every item of a queue is judged"
+    QUEUE_CLOSED = "queue.closed", "A queue was closed"
+    ITEM_COMPLETED = "item.completed", "An item has all the judgements it wants"
+    ITEM_ADJUDICATED = "item.adjudicated", "A reviewer decided about an item"
+    JUDGEMENT_SAVED = "judgement.saved", "A judgement was saved"
 
 
 TRIAL = "trial"
