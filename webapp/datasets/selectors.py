@@ -149,6 +149,38 @@ def _with_columns(version: DatasetVersion, wanted: QuestionFilter) -> QuerySet[Q
     return rows
 
 
+@dataclass(frozen=True)
+class _Turn:
+    """Which page: the one after a position, the one before it, or the first; and how many questions are on it."""
+
+    after: int | None
+    before: int | None
+    size: int
+
+    def stretch(self, version: DatasetVersion) -> range:
+        """The positions that are looked through row by row."""
+        if self.before is not None:
+            return range(max(0, self.before - ROWS_LOOKED_THROUGH), self.before)
+        start = 0 if self.after is None else self.after + 1
+        return range(start, min(version.questions, start + ROWS_LOOKED_THROUGH))
+
+    def page(self, rows: QuerySet[QuestionRow]) -> tuple[list[QuestionRow], int | None, int | None]:
+        """The rows of the page in their order, and the positions to go on from before and after it."""
+        shown = rows.defer("folded")
+        if self.before is not None:
+            found = list(shown.filter(position__lt=self.before).order_by("-position")[: self.size + 1])
+            more_before, more_after = len(found) > self.size, True
+            found = found[self.size - 1 :: -1] if more_before else found[::-1]
+        else:
+            ahead = shown.filter(position__gt=self.after) if self.after is not None else shown
+            found = list(ahead.order_by("position")[: self.size + 1])
+            more_before, more_after = self.after is not None, len(found) > self.size
+            found = found[: self.size]
+        first = found[0].position if found and more_before else None
+        last = found[-1].position if found and more_after else None
+        return found, first, last
+
+
 def questions_page(
     *,
     version: DatasetVersion,
@@ -157,56 +189,42 @@ def questions_page(
     before: int | None = None,
     size: int = 50,
 ) -> QuestionPage:
-    """Those after (or before) a position, in the order of the version."""
-    window, text = _window(version, after, before), wanted.text.strip()
-    most = MATCHES_COUNTED if text else ROWS_COUNTED
-    count = 0
-    if text:
-        stretch = _with_columns(version, wanted).filter(position__gte=window[0], position__lt=window[1])
-        keys = looked_through(
-            stretch.order_by("-position" if before is not None else "position")[:ROWS_LOOKED_THROUGH],
-            text=text,
-            most=max(most, size) + 1,
-        )
-        count = len(keys)
-        found = _page_of(QuestionRow.objects.filter(pk__in=keys[: size + 1]), after, before, size)
-    if not text or (len(text) >= SHORTEST and len(found) <= size and window != (0, version.questions)):
-        rows, window = questions_matching(version=version, wanted=wanted), (0, version.questions)
-        found = _page_of(rows, after, before, size)
-        count = 0 if wanted.is_empty else rows.order_by()[: most + 1].count()
-    more_before, more_after = after is not None, len(found) > size
-    found = found[:size]
-    if before is not None:
-        more_before, more_after = more_after, True
-        found.reverse()
-    first = found[0].position if found and more_before else None
-    last = found[-1].position if found and more_after else None
+    """Those after (or before) a position, in the order of the version.
+
+    A frequent text fills the page from the next stretch; a seldom one is left to the index, where it is long enough.
+    """
+    turn, text = _Turn(after, before, size), wanted.text.strip()
+    if not text:
+        return _page_of_all(version, wanted, turn)
+    stretch = turn.stretch(version)
+    order = "-position" if before is not None else "position"
+    near = _with_columns(version, wanted).filter(position__gte=stretch.start, position__lt=stretch.stop)
+    keys = looked_through(near.order_by(order)[:ROWS_LOOKED_THROUGH], text=text, most=max(MATCHES_COUNTED, size) + 1)
+    if len(text) >= SHORTEST and len(keys) <= size and len(stretch) < version.questions:
+        return _page_of_all(version, wanted, turn)
+    return _page_of_stretch(version, stretch, keys, turn)
+
+
+def _page_of_all(version: DatasetVersion, wanted: QuestionFilter, turn: _Turn) -> QuestionPage:
+    """A page of all that meet the filter."""
+    rows = questions_matching(version=version, wanted=wanted)
+    found, first, last = turn.page(rows)
     if wanted.is_empty:
         return QuestionPage(found, first, last, version.questions, count_is_least=False)
-    # What lies outside of the stretch was not looked at.
-    is_least = count > most or window != (0, version.questions)
-    if before is None and last is None and window[1] < version.questions:
-        last = window[1] - 1
-    if before is not None and first is None and window[0] > 0:
-        first = window[0]
-    return QuestionPage(found, first, last, min(count, most), is_least)
+    most = MATCHES_COUNTED if wanted.text.strip() else ROWS_COUNTED
+    count = rows.order_by()[: most + 1].count()
+    return QuestionPage(found, first, last, min(count, most), count_is_least=count > most)
 
 
-def _page_of(rows: QuerySet[QuestionRow], after: int | None, before: int | None, size: int) -> list[QuestionRow]:
-    """The next rows from a place, nearest first, and one more if there is one."""
-    shown = rows.defer("folded")
-    if before is not None:
-        return list(shown.filter(position__lt=before).order_by("-position")[: size + 1])
-    ahead = shown.filter(position__gt=after) if after is not None else shown
-    return list(ahead.order_by("position")[: size + 1])
-
-
-def _window(version: DatasetVersion, after: int | None, before: int | None) -> tuple[int, int]:
-    """The stretch of positions that is looked through row by row."""
-    if before is not None:
-        return max(0, before - ROWS_LOOKED_THROUGH), before
-    start = 0 if after is None else after + 1
-    return start, min(version.questions, start + ROWS_LOOKED_THROUGH)
+def _page_of_stretch(version: DatasetVersion, stretch: range, keys: list[int], turn: _Turn) -> QuestionPage:
+    """A page of the rows with these keys, found in a stretch. Outside nobody looked: one goes on there."""
+    found, first, last = turn.page(QuestionRow.objects.filter(pk__in=keys[: turn.size + 1]))
+    if turn.before is None and last is None and stretch.stop < version.questions:
+        last = stretch.stop - 1
+    if turn.before is not None and first is None and stretch.start > 0:
+        first = stretch.start
+    is_least = len(keys) > MATCHES_COUNTED or len(stretch) < version.questions
+    return QuestionPage(found, first, last, min(len(keys), MATCHES_COUNTED), is_least)
 
 
 def difficulty_band(text: str) -> tuple[float, float]:

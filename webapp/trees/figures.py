@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from django.db.models import QuerySet
 
-from webapp.common.bulk import columns_read, seconds_of
+from webapp.common.columns import columns_read, seconds_of
 from webapp.trees.models import Tree
 from webapp.trees.tallies import tally_sum
 
