@@ -130,10 +130,12 @@ class Studio:
 
 
 def _prepare() -> None:
-    """The database, and static files as they are served in earnest: with a hash in their name, compressed."""
+    """The database with what comes with the product, and static files as they are served in earnest: with a hash in
+    their name, compressed."""
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
+    call_command("bundled")
     call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=["ninja", "admin"])
 
 

@@ -23,7 +23,7 @@ def test_a_dataset_from_list_to_deletion(studio: Studio, page: Page, check_page:
     sign_in(page, studio, "dora")
     home = f"{studio.url}/t/datasets-team"
     page.goto(f"{home}/datasets/")
-    expect(page.get_by_text("No datasets yet")).to_be_visible()
+    expect(page.get_by_text("No datasets of this team yet")).to_be_visible()
     check_page(page, "datasets-empty")
 
     studio.call(stored, team="Datasets team", name="Held out", count=10, start=55)

@@ -1,7 +1,5 @@
 """Evaluations in a real browser: the matrix, one evaluation, one question, two side by side."""
 
-import os
-
 import pytest
 
 from tests.browser.guard import sign_in
@@ -9,10 +7,7 @@ from tests.browser.measuring import two_evaluations
 from tests.browser.people import person
 from tests.core.evaluation import pages
 
-UNPROVEN = pytest.mark.skipif(
-    "MEDS3_UNPROVEN" not in os.environ, reason="has not come to its end yet: MEDS3_UNPROVEN=1 runs it"
-)
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), UNPROVEN]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 def test_from_the_matrix_to_one_step_of_one_answer(studio, page, check_page):

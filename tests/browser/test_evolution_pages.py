@@ -1,17 +1,12 @@
 """A real small evolution through its pages: live, stages, what changed, a new start, its models and their origin."""
 
-import os
-
 import pytest
 
 from tests.browser.evolving import evolution, standing
 from tests.browser.guard import sign_in
 from tests.browser.people import person
 
-UNPROVEN = pytest.mark.skipif(
-    "MEDS3_UNPROVEN" not in os.environ, reason="has not come to its end yet: MEDS3_UNPROVEN=1 runs it"
-)
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), UNPROVEN]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 LONG = 900_000
 

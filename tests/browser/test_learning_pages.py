@@ -1,6 +1,5 @@
 """From a label set to a listed model through the pages, with a real worker."""
 
-import os
 import re
 
 import pytest
@@ -10,10 +9,7 @@ from tests.browser.learning import curve, label_set, taught
 from tests.browser.people import person
 from tests.browser.searching import questions
 
-UNPROVEN = pytest.mark.skipif(
-    "MEDS3_UNPROVEN" not in os.environ, reason="has not come to its end yet: MEDS3_UNPROVEN=1 runs it"
-)
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), UNPROVEN]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 LONG = 400_000
 

@@ -20,13 +20,6 @@ FILES = [str(path) for path in sorted(policy_folder().iterdir()) if path.is_file
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def bundled() -> None:
-    """What comes with the product."""
-    from django.core.management import call_command
-
-    call_command("bundled")
-
-
 def wait_for_end(page: Page, words: str) -> None:
     """On a job's page, until it has ended so."""
     expect(page.get_by_text(words, exact=False).first).to_be_visible(timeout=300_000)
@@ -38,7 +31,6 @@ def test_a_model_comes_in_and_goes(studio: Studio, page: Page, check_page: Check
     base = f"{studio.url}/t/models-ward/models"
     page.goto(f"{base}/?kind=prm")
     check_page(page, "models-empty")
-    studio.call(bundled)
     studio.start_worker("cpu")
 
     page.get_by_role("link", name="Import a model").first.click()

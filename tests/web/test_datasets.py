@@ -210,7 +210,7 @@ def test_a_seldom_text_is_found_beyond_the_first_stretch_and_a_frequent_one_page
 
 def test_an_empty_list_says_what_to_do(world, client):
     answer = client.get(reverse("dataset-list", args=[world.team.slug]))
-    assert "No datasets yet" in answer.content.decode()
+    assert "No datasets of this team yet" in answer.content.decode()
 
 
 def test_pages_ask_the_database_little(world, client, version, django_assert_max_num_queries):

@@ -32,11 +32,13 @@ def dataset_list(request: HttpRequest, team: Team) -> HttpResponse:
     rows = selectors.datasets_of(team=team)
     page = page_of(rows.filter(name__icontains=name) if name else rows, request.GET)
     versions = selectors.newest_versions(datasets=page.rows)
+    is_first = not {"before", "after"} & set(request.GET)
     context = {
         "team": team,
         "page": page,
         "name": name,
-        "is_first": not {"before", "after"} & set(request.GET),
+        "is_first": is_first,
+        "invites": is_first and not name and not any(each.team_id == team.pk for each in page.rows),
         "rows": [
             {
                 "dataset": each,
