@@ -34,7 +34,7 @@ def test_from_the_matrix_to_one_step_of_one_answer(studio, page, check_page):
     page.get_by_label("Change", exact=True).select_option("won")
     page.get_by_role("button", name="Show").click()
     page.locator(".changes tbody a").first.click()
-    expect(page.get_by_role("heading", name="Answers")).to_be_visible()
+    expect(page.get_by_role("heading", name="Answers", exact=True)).to_be_visible()
 
     page.goto(f"{team}/evaluations/compare/?first={made['base']}&second={made['fewer']}")
     expect(page.get_by_text("the question sets differ")).to_be_visible()
