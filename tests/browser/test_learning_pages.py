@@ -51,9 +51,9 @@ def test_from_a_label_set_to_a_model(studio, page, check_page):
     check_page(page, "training-preview-waiting")
     studio.start_worker("cpu")
     expect(page.get_by_role("heading", name="Examples as the model sees them")).to_be_visible(timeout=LONG)
-    expect(page.locator(".toks-trained").first).to_contain_text("Let's break")
+    expect(page.locator(".label-example .toks-trained").first).to_contain_text("Let's break")
     shown = studio.call(taught, team="Trainers", name="Good ones")
-    assert page.locator(".toks-trained").first.locator(".tok").count() == shown["first"]
+    assert page.locator(".label-example .toks-trained").first.locator(".tok").count() == shown["first"]
     expect(page.locator("dt", has_text="Tokens trained on").locator("+ dd")).to_have_text(f"{shown['all']}")
     check_page(page, "training-preview-form")
     page.get_by_role("link", name="Further").click()

@@ -4,7 +4,8 @@ import uuid
 
 import pytest
 
-from meds3core.config.jobs import LabelsSpec, SearchSpec, SftSpec
+from meds3core.config.evolution import EVOLUTION_PRESETS
+from meds3core.config.jobs import EvolutionSpec, LabelsSpec, SearchSpec, SftSpec
 from meds3core.config.search import PRESETS, SearchConfig
 from meds3core.config.training import SftConfig
 from webapp.common.spec_forms import SpecForm, option
@@ -58,6 +59,18 @@ def test_parts_that_may_be_left_out_are_left_out_unless_ticked(spec, name):
         sent = SpecForm(spec, off, start=_sft(), left_out=("policy", "labels"))
         assert sent.is_valid(), sent.errors
         assert sent.spec.training.lora is None
+
+
+@pytest.mark.parametrize("preset", EVOLUTION_PRESETS)
+def test_a_loop_sent_back_unchanged_trains_with_the_methods_of_its_preset_alone(preset):
+    named = {"kind": "dataset", "id": DATASET}
+    start = {"settings": EVOLUTION_PRESETS[preset].model_dump(mode="json")}
+    start |= {"questions": named, "held_out": named | {"id": PRM}, "policy": {"kind": "model", "id": MODEL}}
+    others = {"start": start, "left_out": ("questions", "held_out", "validation", "policy", "restart")}
+    sent = SpecForm(EvolutionSpec, shown(SpecForm(EvolutionSpec, **others)), **others)
+    assert sent.is_valid(), sent.errors
+    assert sent.spec.settings.grpo is None
+    assert sent.spec.settings == EVOLUTION_PRESETS[preset]
 
 
 def _sft():

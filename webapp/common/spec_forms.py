@@ -170,7 +170,7 @@ class SpecForm(forms.Form):
             if kind in ("given", "kind"):
                 continue
             _place(result, dotted.split("."), _stored(kind, values.get(dotted)))
-        for dotted, kind in self._kinds.items():  # parts chosen between or not used, from the innermost out
+        for dotted, kind in reversed(self._kinds.items()):  # parts chosen between or not used, from the innermost out
             parts = dotted.split(".")[:-1]
             if kind == "given" and not values.get(dotted):
                 _place(result, parts, None)
