@@ -13,6 +13,7 @@ from rich.text import Text
 from meds3core.encoding.trajectory import TrajectoryEncoder
 from meds3core.errors import UserError
 from meds3core.labels.base import LabelRecord, LabelSet
+from meds3core.training.rows import ending
 from meds3core.training.shown import visible
 from meds3core.types.labels import LabelledTrajectory, PreferencePair, SftExample
 
@@ -65,7 +66,7 @@ def _pair(pair: PreferencePair, encoder: TrajectoryEncoder) -> Iterator[Renderab
 
 def _steps(trajectory: LabelledTrajectory, encoder: TrajectoryEncoder) -> Iterator[RenderableType]:
     encoded = encoder.steps(trajectory.question, trajectory.bodies)
-    yield _origin(trajectory, "right answer" if trajectory.correct else "wrong answer")
+    yield _origin(trajectory, ending(trajectory.correct))
     yield from _read_only("question", encoder, encoded.ids[: encoded.prompt_length])
     yield Text("steps, each with its label at its last token:", NOTE)
     first = encoded.prompt_length

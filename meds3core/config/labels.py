@@ -45,4 +45,44 @@ class StepLabelConfig(Record):
     max_trajectories: int | None = Field(default=None, ge=1, description="Per question, right and wrong in turn")
 
 
+class JudgementLabelConfig(Record):
+    """Labels of steps out of what people said of them."""
+
+    kind: Literal["judgements"] = "judgements"
+    rule: Literal["majority", "mean", "unanimous", "adjudicated"] = Field(
+        default="majority",
+        description="How several judgements of a step become one label. A reviewer's word always decides; "
+        "adjudicated: nothing else counts",
+    )
+    least: int = Field(default=1, ge=1, le=100, description="Judgements of a step that there must be at least")
+    neutral: Literal["good", "half", "bad", "left-out"] = Field(
+        default="good", description="What a neutral step counts as: 1, 0.5, 0, or nothing"
+    )
+    revised: bool = Field(
+        default=False, description="Whether a later judgement, made in sight of the scores, replaces a person's first"
+    )
+    controls: bool = Field(default=False, description="Whether planted control items become labels too")
+
+
+class PeopleConfig(Record):
+    """How labels from people and labels from rollouts go together in one training."""
+
+    rule: Literal["outrank", "consensus"] = Field(
+        default="outrank",
+        description="Where both labelled a step. Outrank: the person's label counts; consensus: the step is left out "
+        "unless both agree",
+    )
+    judged_only: bool = Field(default=False, description="Consensus: leave out the steps that nobody judged, too")
+    weight: float = Field(default=4.0, gt=0.0, le=1000.0, description="Of a step that people labelled; others weigh 1")
+    held_out: float = Field(
+        default=0.2,
+        ge=0.0,
+        le=0.9,
+        description="Share of the judged questions kept out of the training, to measure on them what labels were worth",
+    )
+
+
 LabelConfig = SftLabelConfig | PairLabelConfig | StepLabelConfig
+"""What is made from trees."""
+
+AnyLabelConfig = LabelConfig | JudgementLabelConfig

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from meds3core.config.labels import LabelConfig
+from meds3core.config.labels import AnyLabelConfig
 from meds3core.data.trees import TreeFileError, json_of, kind_of, lines_of
 from meds3core.errors import UserError
 from meds3core.labels.base import LabelRecord, LabelSet
@@ -37,9 +37,9 @@ class LabelFileError(UserError):
 
 
 class LabelSource(Record):
-    """Something a label set was made from: a file of trees, of people's labels, or a judge."""
+    """Something a label set was made from: a file of trees, of people's labels, a judge, or a queue."""
 
-    role: Literal["trees", "human", "judge"] = "trees"
+    role: Literal["trees", "human", "judge", "queue"] = "trees"
     name: str
     hash: str = Field(default="", description="Of the file's content; empty for a judge, whose name says all")
 
@@ -49,7 +49,7 @@ class LabelCard(Record):
 
     format: Literal["meds3-labels/1"] = "meds3-labels/1"
     kind: Literal["sft", "pairs", "steps"]
-    config: LabelConfig = Field(discriminator="kind")
+    config: AnyLabelConfig = Field(discriminator="kind")
     counts: LabelCounts
     records_hash: str = Field(description="Digest of records.jsonl")
     policy_hashes: tuple[str, ...] = Field(default=(), description="Of the policies that wrote the steps, sorted")
@@ -114,7 +114,7 @@ def _write_files(folder: Path, label_set: LabelSet, sources: Sequence[LabelSourc
             prompts.add(record.origin.prompt_hash)
         _sync(file)
     card = LabelCard(
-        kind=label_set.config.kind,
+        kind=label_set.kind,
         config=label_set.config,
         counts=label_set.counts,
         records_hash=digest.hexdigest(),

@@ -20,17 +20,29 @@ def score_labelled(
 
     A label of at least `threshold` calls its step right. Raises `UserError` for an outcome reward model.
     """
-    if scorer.info.kind != "prm":
-        raise UserError(f"{scorer.info.model} gives one score a trajectory: steps need a process reward model")
     judge = LabelJudge(trajectories, threshold)
     found = []
-    for start in range(0, len(trajectories), _AT_ONCE):
-        block = trajectories[start : start + _AT_ONCE]
-        for trajectory, scores in zip(block, _score(block, scorer), strict=True):
-            truths = judge.judge(trajectory.question, trajectory.bodies)
-            if scores and truths is not None:
-                question = trajectory.question.content_hash
-                found.append(JudgedTrajectory(question, scores[1:], truths[1:], trajectory.correct))
+    for trajectory, scores in zip(trajectories, step_scores(trajectories, scorer), strict=True):
+        truths = judge.judge(trajectory.question, trajectory.bodies)
+        if scores and truths is not None:
+            question = trajectory.question.content_hash
+            found.append(JudgedTrajectory(question, scores[1:], truths[1:], trajectory.correct is True))
+    return found
+
+
+def score_together(
+    trajectories: Sequence[LabelledTrajectory], scorers: Sequence[TrajectoryScorer], *, threshold: float = 0.5
+) -> list[list[JudgedTrajectory]]:
+    """The same as each of several reward models scores them; what is too long for one of them is left out of all."""
+    given = [step_scores(trajectories, scorer) for scorer in scorers]
+    judge = LabelJudge(trajectories, threshold)
+    found: list[list[JudgedTrajectory]] = [[] for _ in scorers]
+    for trajectory, scores in zip(trajectories, zip(*given, strict=True), strict=True):
+        truths = judge.judge(trajectory.question, trajectory.bodies)
+        if truths is not None and all(scores):
+            name, right = trajectory.question.content_hash, trajectory.correct is True
+            for own, values in zip(found, scores, strict=True):
+                own.append(JudgedTrajectory(name, values[1:], truths[1:], right))
     return found
 
 
@@ -47,6 +59,19 @@ def labelled_figures(
         step_figures(judged, "given-prefix", scope, thresholds, level=level, resamples=resamples, seed=seed)
         for scope in _SCOPES
     )
+
+
+def step_scores(trajectories: Sequence[LabelledTrajectory], scorer: TrajectoryScorer) -> list[tuple[float, ...]]:
+    """A score per body, step 0's first, of each trajectory; none of one that is too long for the model.
+
+    Raises `UserError` for an outcome reward model.
+    """
+    if scorer.info.kind != "prm":
+        raise UserError(f"{scorer.info.model} gives one score a trajectory: steps need a process reward model")
+    found: list[tuple[float, ...]] = []
+    for start in range(0, len(trajectories), _AT_ONCE):
+        found.extend(_score(trajectories[start : start + _AT_ONCE], scorer))
+    return found
 
 
 def _score(block: Sequence[LabelledTrajectory], scorer: TrajectoryScorer) -> Iterable[tuple[float, ...]]:

@@ -60,7 +60,7 @@ class JudgedTrajectory:
 
 
 @dataclass(frozen=True)
-class _Table:
+class StepTable:
     """Known steps (n,) and located trajectories (m,) of one truth, as arrays."""
 
     scores: Floats
@@ -69,11 +69,11 @@ class _Table:
     questions: int
     trajectories: int
     unjudged: int
-    lowest: "_Firsts"
+    lowest: "Firsts"
 
 
 @dataclass(frozen=True)
-class _Firsts:
+class Firsts:
     """Trajectories whose first error is known: `before` is the lowest score before it (of all where none), `at` its
     own (NaN where there is none)."""
 
@@ -183,7 +183,7 @@ def step_figures(
 ) -> StepFigures:
     """All figures of one truth and scope."""
     thresholds = thresholds or FlagThresholds()
-    table = _table(trajectories, truth, scope)
+    table = step_table(trajectories, truth, scope)
     scores, wrong, clusters = table.scores, table.wrong, table.clusters
     flagged = scores < thresholds.steps
 
@@ -222,7 +222,7 @@ def choose_thresholds(
 
     Where a figure is undefined (no errors at all) its threshold stays `FLAG_BELOW`.
     """
-    table = _table(trajectories, truth, "all")
+    table = step_table(trajectories, truth, "all")
     if not len(table.scores):
         return FlagThresholds(chosen_on=chosen_on)
     everything = np.unique(table.scores)
@@ -278,7 +278,8 @@ def policy_steps(
     )
 
 
-def _table(trajectories: Iterable[JudgedTrajectory], truth: TruthKind, scope: Scope) -> _Table:
+def step_table(trajectories: Iterable[JudgedTrajectory], truth: TruthKind, scope: Scope) -> StepTable:
+    """What all figures of one truth and scope are computed from."""
     scores: list[float] = []
     wrong: list[bool] = []
     owners: list[str] = []
@@ -308,14 +309,14 @@ def _table(trajectories: Iterable[JudgedTrajectory], truth: TruthKind, scope: Sc
         if known and not settled and trajectory.scores:
             firsts.append((lowest, np.nan, trajectory.question))
     names = {name: number for number, name in enumerate(dict.fromkeys(owners))}
-    return _Table(
+    return StepTable(
         scores=np.array(scores, dtype=float),
         wrong=np.array(wrong, dtype=bool),
         clusters=np.array([names[owner] for owner in owners], dtype=np.int64),
         questions=len(names),
         trajectories=count,
         unjudged=unjudged,
-        lowest=_Firsts(
+        lowest=Firsts(
             before=np.array([first[0] for first in firsts], dtype=float),
             at=np.array([first[1] for first in firsts], dtype=float),
             clusters=np.array([names[first[2]] for first in firsts], dtype=np.int64),
@@ -323,7 +324,7 @@ def _table(trajectories: Iterable[JudgedTrajectory], truth: TruthKind, scope: Sc
     )
 
 
-def _reliability(table: _Table, level: float, resamples: int, seed: int) -> Iterator[ReliabilityBin]:
+def _reliability(table: StepTable, level: float, resamples: int, seed: int) -> Iterator[ReliabilityBin]:
     """What lies behind the calibration error; empty bins are left out."""
     which = bin_of(table.scores)
     for number in range(BINS):
@@ -341,15 +342,15 @@ def _reliability(table: _Table, level: float, resamples: int, seed: int) -> Iter
             )
 
 
-def _located(firsts: _Firsts, flag_below: float) -> tuple[Booleans, Booleans, Booleans]:
+def located_firsts(firsts: Firsts, flag_below: float) -> tuple[Booleans, Booleans, Booleans]:
     """Per trajectory: has it an error, was its first error the first to be flagged, was nothing flagged in it."""
     erroneous = ~np.isnan(firsts.at)
     clean_so_far = firsts.before >= flag_below
     return erroneous, clean_so_far & (firsts.at < flag_below), clean_so_far
 
 
-def _first_error(firsts: _Firsts, flag_below: float, level: float, resamples: int, seed: int) -> FirstErrorFigures:
-    erroneous, located, passed = _located(firsts, flag_below)
+def _first_error(firsts: Firsts, flag_below: float, level: float, resamples: int, seed: int) -> FirstErrorFigures:
+    erroneous, located, passed = located_firsts(firsts, flag_below)
     clusters, count = numbered(firsts.clusters)
 
     def share(hits: Booleans, among: Booleans) -> Estimate | None:
@@ -371,8 +372,8 @@ def _first_error(firsts: _Firsts, flag_below: float, level: float, resamples: in
     )
 
 
-def _first_f1(firsts: _Firsts, flag_below: float) -> float:
-    erroneous, located, passed = _located(firsts, flag_below)
+def _first_f1(firsts: Firsts, flag_below: float) -> float:
+    erroneous, located, passed = located_firsts(firsts, flag_below)
     if not len(erroneous):
         return float("nan")
     clusters, count = numbered(firsts.clusters)

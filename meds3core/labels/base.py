@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
-from meds3core.config.labels import LabelConfig
+from meds3core.config.labels import AnyLabelConfig, JudgementLabelConfig, StepLabelConfig
 from meds3core.errors import UserError
-from meds3core.types.labels import LabelCounts, LabelledTrajectory, PreferencePair, SftExample
+from meds3core.types.labels import LabelCounts, LabelKind, LabelledTrajectory, PreferencePair, SftExample
 from meds3core.types.question import OpenQuestion
 
 LabelRecord = SftExample | PreferencePair | LabelledTrajectory
@@ -22,6 +22,27 @@ Tally = Counter[str]
 
 NOUNS = {"sft": "SFT examples", "pairs": "preference pairs", "steps": "labelled trajectories"}
 """What the records of each kind are, in words."""
+
+
+RecordKind = Literal["sft", "pairs", "steps"]
+
+
+def records_of(config: AnyLabelConfig) -> RecordKind:
+    """What the records of a set with this configuration are."""
+    return "steps" if isinstance(config, JudgementLabelConfig) else config.kind
+
+
+def said_by_people(config: AnyLabelConfig) -> bool:
+    """Whether a set with this configuration holds people's labels."""
+    by_hand = isinstance(config, StepLabelConfig) and config.label is LabelKind.HUMAN
+    return by_hand or isinstance(config, JudgementLabelConfig)
+
+
+def _no_labels(counts: LabelCounts) -> str:
+    if not counts.judgements:
+        return "nothing to learn from: there is no judgement yet."
+    listed = "; ".join(f"{count:,} {reason}" for reason, count in sorted(counts.dropped.items()))
+    return f"nothing to learn from: of {counts.judgements:,} judgements none became a label. Left out: {listed}."
 
 
 class EmptyLabelSet(UserError):
@@ -45,9 +66,19 @@ class LabelSet:
     trees came.
     """
 
-    config: LabelConfig
+    config: AnyLabelConfig
     records: tuple[LabelRecord, ...]
     counts: LabelCounts
+
+    @property
+    def kind(self) -> RecordKind:
+        """What its records are."""
+        return records_of(self.config)
+
+    @property
+    def by_people(self) -> bool:
+        """Whether its labels are people's word, which outranks rollouts."""
+        return said_by_people(self.config)
 
     def sft(self) -> list[SftExample]:
         """The records of an SFT set. Raises `UserError` for a set of another kind."""
@@ -66,18 +97,18 @@ class LabelSet:
         if self.records:
             return
         counts = self.counts
+        if self.config.kind == "judgements":
+            raise EmptyLabelSet(_no_labels(counts))
         if not counts.trees:
             raise EmptyLabelSet("nothing to learn from: there was no tree. Name a file with trees.")
         reasons = [f"{count:,} {reason}" for reason, count in sorted(counts.dropped.items())]
         listed = "; ".join(reasons) or "no reason was recorded"
         raise EmptyLabelSet(
-            f"nothing to learn from: no {NOUNS[self.config.kind]} were kept of {counts.trees} trees of "
+            f"nothing to learn from: no {NOUNS[self.kind]} were kept of {counts.trees} trees of "
             f"{counts.questions} questions. Dropped: {listed}. Change a setting in brackets, or search more questions."
         )
 
     def _all_of(self, kind: type[_Kind], name: str) -> list[_Kind]:
-        if self.config.kind != name:
-            raise UserError(
-                f"this label set holds {self.config.kind!r}, but {name!r} is needed: build it with that kind"
-            )
+        if self.kind != name:
+            raise UserError(f"this label set holds {self.kind!r}, but {name!r} is needed: build it with that kind")
         return [record for record in self.records if isinstance(record, kind)]

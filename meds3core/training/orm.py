@@ -29,15 +29,19 @@ def train_orm(
     sink: ProgressSink | None = None,
     cancel: CancelToken | None = None,
 ) -> TrainingResult:
-    """Train an outcome reward model from the policy in `start`; its folder is `out`. Step labels are not looked at.
+    """Train an outcome reward model from the policy in `start`; its folder is `out`. Step labels are not looked at, nor
+    are trajectories whose end is not known.
 
     An interrupted call is continued by the same call. Raises `EmptyTrainingSet`, `PolicyError`, and what
     `run_training` raises.
     """
     policy = inspect_policy(start)
     encoder = TrajectoryEncoder(load_tokenizer(policy))
+    given, trajectories = trajectories, [each for each in trajectories if each.correct is not None]
     if not trajectories:
-        raise EmptyTrainingSet("No trajectories to learn from: the label set is empty.")
+        raise EmptyTrainingSet(
+            "No trajectories to learn from: the label set is empty, or nobody knows whether its trajectories end well."
+        )
     refuse_one_sided(trajectories)
     longest = min(config.max_length, policy.context_length)
     rows = orm_rows(encoder, trajectories, longest)
@@ -51,7 +55,7 @@ def train_orm(
         config,
         out,
         loss="bce",
-        data=data_hash(trajectories),
+        data=data_hash(given),
         left_out=len(trajectories) - len(rows),
         sink=sink,
         cancel=cancel,

@@ -19,6 +19,7 @@ from meds3core.errors import Cancelled
 from meds3core.progress import CancelToken, NullSink, ProgressEvent, ProgressSink
 from meds3core.training.rows import (
     IGNORED,
+    ending,
     longer_side,
     one_sided,
     orm_row,
@@ -118,7 +119,7 @@ def preview_data(
                 raise Cancelled("told to stop")
             sink.emit(ProgressEvent(kind="preview", done=index, total=len(records), data={"unit": "examples"}))
         rows.append(_COUNTED[method](encoder, record))
-    learnt = [method != "prm" or bool(used_steps(record)) for record in records]
+    learnt = [_learns(method, record) for record in records]
     used = [index for index, row in enumerate(rows) if learnt[index] and row.length <= longest]
     too_long = [index for index, row in enumerate(rows) if learnt[index] and row.length > longest]
     shown = sorted({*_spread(range(len(records)), SHOWN), *_spread(too_long, SHOWN_LEFT_OUT)})
@@ -147,6 +148,13 @@ def preview_data(
             for index in shown
         ),
     )
+
+
+def _learns(method: Method, record: Any) -> bool:
+    """Whether the loss reads anything of a record."""
+    if method == "prm":
+        return bool(used_steps(record))
+    return method != "orm" or record.correct is not None
 
 
 def quantiles_of(lengths: Sequence[int]) -> dict[str, int]:
@@ -197,7 +205,9 @@ def _problem(method: Method, records: Sequence[Any], learnt: Sequence[bool], use
     if not records:
         return "There is nothing to learn from."
     if not labelled:
-        return "No trajectory has a labelled step besides step 0."
+        return (
+            "No trajectory's end is known." if method == "orm" else "No trajectory has a labelled step besides step 0."
+        )
     if method in ("prm", "orm") and (only := one_sided(labelled)):
         return f"All {len(labelled):,} trajectories are {only}: a reward model learns from both kinds."
     if not used:
@@ -216,7 +226,7 @@ def _sources(
         if index in used:
             counts[1] += 1
             counts[2] += rows[index].tokens
-            counts[3] += judged and record.correct
+            counts[3] += judged and record.correct is True
     ordered = sorted(found.items(), key=lambda pair: (-pair[1][0], pair[0]))
     return tuple(
         SourceCount(source=name, records=one[0], used=one[1], tokens=one[2], right=one[3] if judged else None)
@@ -266,10 +276,10 @@ _CLASSES: dict[str, Callable[[Sequence[Any]], Iterable[Histogram]]] = {
         _named("Rejected continuations", [_ending(one.rejected_finished) for one in kept]),
     ),
     "prm": lambda kept: (
-        _named("Trajectories", ["right" if one.correct else "wrong" for one in kept]),
+        _named("Trajectories", [ending(one.correct).removesuffix(" answer") for one in kept]),
         _named("Labelled steps", ["0.5 and above" if each >= 0.5 else "below 0.5" for each in _labels(kept)]),
     ),
-    "orm": lambda kept: (_named("Trajectories", ["right" if one.correct else "wrong" for one in kept]),),
+    "orm": lambda kept: (_named("Trajectories", [ending(one.correct).removesuffix(" answer") for one in kept]),),
     "grpo": lambda kept: (_named("Kinds of answer", [one.answer_format.kind for one in kept]),),
 }  # fmt: skip
 

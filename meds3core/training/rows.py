@@ -91,7 +91,7 @@ def prm_rows(
 
 
 def orm_row(encoder: TrajectoryEncoder, trajectory: LabelledTrajectory) -> RewardRow:
-    """A trajectory, read at its last token, however long it is."""
+    """A trajectory whose end is known, read at its last token, however long it is."""
     encoded = encoder.steps(trajectory.question, trajectory.bodies)
     last = EncodedTrajectory(encoded.ids, encoded.prompt_length, encoded.ends[-1:])
     return RewardRow(last, (float(trajectory.correct),), (1.0,))
@@ -106,11 +106,24 @@ def orm_rows(
 
 
 def one_sided(trajectories: Sequence[LabelledTrajectory]) -> str:
-    """ "right" or "wrong" where all trajectories are: there is nothing to tell apart. Else empty."""
-    right = sum(trajectory.correct for trajectory in trajectories)
-    if right not in (0, len(trajectories)):
+    """ "right" or "wrong" where all trajectories are: there is nothing to tell apart. Else empty.
+
+    Of one whose end is not known, what people judged single steps of, the labels say it.
+    """
+    sides: set[bool] = set()
+    for trajectory in trajectories:
+        if trajectory.correct is None:
+            sides.update(label >= 0.5 for label in trajectory.labels if label is not None)
+        else:
+            sides.add(trajectory.correct)
+    if len(sides) != 1:
         return ""
-    return "right" if right else "wrong"
+    return "right" if True in sides else "wrong"
+
+
+def ending(correct: bool | None) -> str:
+    """What is known of a trajectory's end, in words."""
+    return "end not known" if correct is None else "right answer" if correct else "wrong answer"
 
 
 # --- reinforcement -------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from meds3core.encoding.trajectory import TrajectoryEncoder
-from meds3core.training.rows import IGNORED, RewardRow, orm_row, primed_prompt, prm_row, sft_row
+from meds3core.training.rows import IGNORED, RewardRow, ending, orm_row, primed_prompt, prm_row, sft_row
 from meds3core.types.labels import LabelledTrajectory, PreferencePair, SftExample
 from meds3core.types.question import OpenQuestion
 from meds3core.types.record import Record
@@ -103,7 +103,7 @@ def _reward_example(
     for step, end in enumerate(whole.ends):
         target, weight = read.get(end, (None, 1.0))
         marks.append(Mark(at=end - whole.prompt_length, position=end, step=step, target=target, weight=weight))
-    return "right answer" if trajectory.correct else "wrong answer", [
+    return ending(trajectory.correct), [
         _stretch(encoder, "read", whole.ids[: whole.prompt_length]),
         _stretch(encoder, "read", whole.ids[whole.prompt_length :], marks=tuple(marks)),
     ]

@@ -85,7 +85,9 @@ class LabelledTrajectory(Record):
     weights: tuple[float, ...] = Field(default=(), description="Of each step's loss; empty: all 1")
     nodes: tuple[int, ...] = ()
     prefix_hashes: tuple[str, ...] = Field(default=(), description="Of question and bodies up to each step")
-    correct: bool
+    correct: bool | None = Field(
+        description="Whether it ends in the right answer; None: it ends before any answer, or nobody knows"
+    )
     origin: Origin = Origin()
 
     @model_validator(mode="after")
@@ -103,6 +105,7 @@ class LabelCounts(Record):
     """What became of the source: `dropped` counts by reason, in words a person can act on."""
 
     trees: int = 0
+    judgements: int = 0
     questions: int = 0
     kept: int = 0
     dropped: dict[str, int] = Field(default_factory=dict)
