@@ -76,7 +76,7 @@ results: $(VENV)/.base ## Measure the whole method on the clinic (hours; can be 
 .PHONY: test lint format bench
 # A file of tests stays in one process: its engines, servers and browsers are made once.
 TEST_PROCESSES ?= 2
-PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations=25 --durations-min=10
 
 test: $(VENV)/.vllm system ## Set up and pass all tests: both databases, browser, real vLLM
 	@$(COMPILE) meds3core webapp workers tests
