@@ -1,36 +1,20 @@
-"""Reading question files: every known shape, every fault with its row and field, any bytes without a crash."""
+"""Reading question files: every known shape, every fault with its row and field."""
 
 import json
-import tempfile
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from meds3core.data.option_lines import options_in
 from meds3core.data.read import iterate_rows, load_questions
 from meds3core.data.records import ColumnMapping
-from meds3core.data.rows import ReadLimits, RowError
-from meds3core.data.write import write_published, write_questions
-from meds3core.errors import ConfigError, QuestionFileError, UserError
+from meds3core.data.rows import RowError
+from meds3core.errors import ConfigError, QuestionFileError
 from meds3core.types.question import ChoiceFormat, Question
+from tests.core.questions.files import TEXT, published, write
 from tests.core.verify import questions as q
-
-TEXT = "Which drug?\nA. Nifedipine\nB. Enoxaparin\nC. Clopidogrel"
-
-
-def published(number: object = 0, answer: str = "C", text: str = TEXT, **more: object) -> dict[str, object]:
-    turns = [{"from": "human", "value": text}]
-    return {"id": number, "conversations": turns, "eval": {"answer": answer}, **more}
-
-
-def write(folder: Path, *records: object, name: str = "file.jsonl") -> Path:
-    path = folder / name
-    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-    return path
 
 
 def problems(path: Path, **options: object) -> list[RowError]:
@@ -374,141 +358,8 @@ def test_limit_stops_reading(tmp_path: Path) -> None:
     assert len(load_questions(path, limit=3).questions) == 3
 
 
-def test_own_format_round_trip(tmp_path: Path) -> None:
-    questions = [
-        q.MEDICINES,
-        q.number("3 mg", "mg", 0.1),
-        q.yes_no("maybe"),
-        q.free("x", "y"),
-        q.several("a", "b"),
-        q.pattern("a+"),
-    ]
-    questions = [item.model_copy(update={"id": str(number)}) for number, item in enumerate(questions)]
-    path = tmp_path / "own.jsonl"
-    assert write_questions(path, questions) == 6
-    assert list(load_questions(path).questions) == questions
-
-
-def test_published_round_trip(tmp_path: Path) -> None:
-    first = load_questions(write(tmp_path, published(1), published("a", answer="A"))).questions
-    path = tmp_path / "published.json"
-    write_published(path, first)
-    again = load_questions(path).questions
-    assert [(item.id, item.text, item.gold, item.answer_format, item.source) for item in again] == [
-        (item.id, item.text, item.gold, item.answer_format, item.source) for item in first
-    ]
-
-
-def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    def broken() -> object:
-        yield q.MEDICINES
-        raise RuntimeError
-
-    path = tmp_path / "out.jsonl"
-    path.write_text("before")
-    with pytest.raises(RuntimeError):
-        write_questions(path, broken())  # type: ignore[arg-type]
-    assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
-    with pytest.raises(UserError):
-        write_questions(tmp_path / "absent" / "out.jsonl", [])
-
-
 def test_the_network_is_off_unless_allowed() -> None:
     from meds3core.data.hub import iterate_hub
 
     with pytest.raises(ConfigError, match="network"):
         next(iterate_hub("some/data", split="test"))
-
-
-FRAGMENTS = [
-    b"{",
-    b"}",
-    b"[",
-    b"]",
-    b'"',
-    b",",
-    b":",
-    b"\n",
-    b"\\",
-    b"\xff",
-    b"\xef\xbb\xbf",
-    b"null",
-    b"NaN",
-    b"1e999",
-    b"PAR1",
-    b'"id"',
-    b'"question"',
-    b'"answer"',
-    b'"options"',
-    b'"conversations"',
-    b'[{"from":"human","value":"Q\\nA. x\\nB. y"}]',
-    b'"eval":{"answer":"B"}',
-    b'"\\ud800"',
-    b'"A"',
-    b"question,answer\n",
-    b"Is it?,yes\n",
-    b'{"question":"Is it?","answer":"yes"}\n',
-    b'{"question":"Q","options":["x","y"],"answer":',
-    b"true",
-    b"-",
-    b"123456789" * 3,
-    b"\r\n",
-    b"\0",
-    b'{"answer_format":{"kind":"pattern"},"gold":{"value":"',
-    b'"},"id":"x","text":"t"}',
-]
-
-
-def assert_loads_or_complains(content: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "file"
-        path.write_bytes(content)
-        try:
-            for row in iterate_rows(path, limits=ReadLimits(record_bytes=200, document_bytes=2000)):
-                assert isinstance(row, Question) or row.row >= 1
-        except UserError:
-            pass
-
-
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=6), max_size=40).map(b"".join))
-def test_any_bytes_load_or_give_row_numbered_errors(content: bytes) -> None:
-    assert_loads_or_complains(content)
-
-
-_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["A", "B", "yes", TEXT]),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(["from", "value", "answer", "A", "B", "key", "text", "label", "kind"]), inner, max_size=4
-        )
-    ),
-    max_leaves=12,
-)
-_KEYS = [
-    "id",
-    "question",
-    "answer",
-    "answer_idx",
-    "options",
-    "choices",
-    "conversations",
-    "eval",
-    "answer_format",
-    "gold",
-    "text",
-    "opa",
-    "opb",
-    "cop",
-    "context",
-    "source",
-    "domain",
-]
-
-
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.dictionaries(st.sampled_from(_KEYS), _VALUES, max_size=8), max_size=4))
-def test_any_records_load_or_give_row_numbered_errors(records: list[dict[str, object]]) -> None:
-    assert_loads_or_complains(json.dumps(records).encode())
-    assert_loads_or_complains("\n".join(map(json.dumps, records)).encode())
