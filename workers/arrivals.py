@@ -12,7 +12,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-from meds3core.config.jobs import HubModel, ImportRootFolder, Reference
+from meds3core.config.data_jobs import HubModel, ImportRootFolder
+from meds3core.config.references import Reference
 from meds3core.errors import Cancelled, UserError
 from meds3core.models.screen import ModelRefused, Screened, name_allowed, screen_names
 from meds3core.progress import CancelToken

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meds3core.config.engine import EngineConfig, VllmEngineConfig
-from meds3core.config.jobs import LocalPath, Reference, Registered, RegisteredKind
+from meds3core.config.references import LocalPath, Reference, Registered, RegisteredKind
 from meds3core.data.trees import write_whole
 from meds3core.data.write import write_questions
 from meds3core.errors import ConfigError, UserError

@@ -1,87 +1,38 @@
 """What a job does: one specification per kind. The same record is the web form, the API body, the job's row and what
 the worker gets.
 
-A specification holds references, never a place: no path but on the command line (`LocalPath`), no URL, no secret. A
-remote engine is a registered endpoint; its key reaches the worker by its environment.
+References, which are all that a specification names, are in `references`; what brings data in and out in `data_jobs`.
 """
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
-from uuid import UUID
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from meds3core.config.data_jobs import (
+    CurriculumSpec,
+    DatasetCheckSpec,
+    ExportSpec,
+    ImportSpec,
+    ModelImportSpec,
+    PreviewSpec,
+)
 from meds3core.config.decoding import SampleConfig, ScorerConfig
-from meds3core.config.engine import OpenAIEngineConfig, TransformersEngineConfig, VllmEngineConfig
+from meds3core.config.engine import TransformersEngineConfig, VllmEngineConfig
 from meds3core.config.evaluation import CollectConfig, EvaluationConfig
 from meds3core.config.evolution import EvolutionConfig
 from meds3core.config.labels import PairLabelConfig, SftLabelConfig, StepLabelConfig
+from meds3core.config.references import Reference, Registered, Spec
 from meds3core.config.search import SearchConfig
 from meds3core.config.training import DpoConfig, GrpoConfig, OrmConfig, PrmConfig, SftConfig
 from meds3core.data.curriculum import CurriculumSettings
-from meds3core.data.overlap import OverlapSettings
-from meds3core.data.records import ColumnMapping
 from meds3core.types.labels import LabelKind
 from meds3core.types.record import Record
-
-RegisteredKind = Literal["upload", "dataset", "model", "endpoint", "trees", "labels", "evaluation", "evolution"]
-
-
-class LocalPath(Record):
-    """A file or folder of this machine. Only the command line takes it; web and API refuse it."""
-
-    path: str = Field(min_length=1, max_length=4096)
-
-
-class Registered(Record):
-    """Something that the instance knows: checked against the team at submit and again at claim."""
-
-    kind: RegisteredKind
-    id: UUID
-
-
-Reference = LocalPath | Registered
 
 Engine = Annotated[TransformersEngineConfig | VllmEngineConfig, Field(discriminator="kind")]
 """An engine in the job's own process. A remote one is a `Registered` endpoint."""
 
 
-class _Spec(Record):
-    @model_validator(mode="after")
-    def _names_no_place(self) -> Self:
-        for part in _parts(self):
-            if isinstance(part, OpenAIEngineConfig):
-                raise ValueError("a job's remote engine is a registered endpoint; a specification holds no URL")
-            if isinstance(part, VllmEngineConfig) and part.adapter is not None:
-                raise ValueError("a job's adapter belongs to its registered model; a specification holds no path")
-        return self
-
-
-class PreviewSpec(_Spec):
-    """A look at an uploaded file: its format, its columns, its first rows as they would be imported."""
-
-    kind: Literal["preview"] = "preview"
-    upload: Reference
-    mapping: ColumnMapping | None = Field(
-        default=None, description="None: guessed where the file's own fields say little"
-    )
-    source: str = Field(default="", max_length=200, description="Source of rows that name none; empty: the file's name")
-
-
-class ImportSpec(_Spec):
-    """An uploaded file becomes a new version of a dataset."""
-
-    kind: Literal["import"] = "import"
-    upload: Reference
-    dataset: Reference | None = Field(
-        default=None, description="A version of the dataset that gets the new one; None: a new dataset called `name`"
-    )
-    name: str = Field(default="", max_length=200, description="Of a new dataset; empty: the file's name")
-    mapping: ColumnMapping | None = Field(default=None, description="Which columns mean what; None: a known shape")
-    source: str = Field(default="", max_length=200, description="Source of rows that name none; empty: the file's name")
-
-
-class PassRatesSpec(_Spec):
+class PassRatesSpec(Spec):
     """How often a policy solves each question: a new version of the dataset with these difficulties."""
 
     kind: Literal["pass-rates"] = "pass-rates"
@@ -95,7 +46,7 @@ class PassRatesSpec(_Spec):
     seed: int = Field(default=0, ge=0)
 
 
-class SearchSpec(_Spec):
+class SearchSpec(Spec):
     """Trees over the questions of a dataset; `shards` workers may share them."""
 
     kind: Literal["search"] = "search"
@@ -119,7 +70,7 @@ class SearchSpec(_Spec):
         return self
 
 
-class TreeScoringSpec(_Spec):
+class TreeScoringSpec(Spec):
     """A process reward model scores stored trees."""
 
     kind: Literal["tree-scoring"] = "tree-scoring"
@@ -128,7 +79,7 @@ class TreeScoringSpec(_Spec):
     scorer: ScorerConfig = ScorerConfig()
 
 
-class LabelsSpec(_Spec):
+class LabelsSpec(Spec):
     """Stored trees become a training set: whichever of the three has settings."""
 
     kind: Literal["labels"] = "labels"
@@ -149,7 +100,7 @@ class LabelsSpec(_Spec):
         return self
 
 
-class _TrainingSpec(_Spec):
+class _TrainingSpec(Spec):
     policy: Reference
     labels: Reference
     name: str = Field(default="", max_length=200, description="Of the new model; empty: made from the job's title")
@@ -183,7 +134,7 @@ class OrmSpec(_TrainingSpec):
     training: OrmConfig = OrmConfig()
 
 
-class GrpoSpec(_Spec):
+class GrpoSpec(Spec):
     """Reinforcement learning on questions whose answers can be checked."""
 
     kind: Literal["grpo"] = "grpo"
@@ -197,14 +148,14 @@ TrainingSpec = Annotated[SftSpec | DpoSpec | PrmSpec | OrmSpec | GrpoSpec, Field
 """A training by one of the methods."""
 
 
-class TrainingPreviewSpec(_Spec):
+class TrainingPreviewSpec(Spec):
     """What a training would see: its examples token by token, counted. Nothing is trained."""
 
     kind: Literal["training-preview"] = "training-preview"
     training: TrainingSpec
 
 
-class EvaluationSpec(_Spec):
+class EvaluationSpec(Spec):
     """Strategies of inference measured on a benchmark."""
 
     kind: Literal["evaluation"] = "evaluation"
@@ -231,7 +182,7 @@ class Restart(Record):
     )
 
 
-class EvolutionSpec(_Spec):
+class EvolutionSpec(Spec):
     """The whole loop."""
 
     kind: Literal["evolution"] = "evolution"
@@ -256,7 +207,7 @@ class EvolutionSpec(_Spec):
         return self
 
 
-class EstimateSpec(_Spec):
+class EstimateSpec(Spec):
     """What a search, or the searches of a loop, would cost: measured on a few of its questions, scaled to all."""
 
     kind: Literal["estimate"] = "estimate"
@@ -271,120 +222,14 @@ class EstimateSpec(_Spec):
         return self
 
 
-FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")]
-"""The name of one folder, never a path."""
-
-
-class ImportRootFolder(Record):
-    """A folder picked by its name, inside one of the folders that the operator listed by a name."""
-
-    root: FolderName
-    folder: FolderName
-
-
-class HubModel(Record):
-    """A model picked by its name on a hub, where the operator allows it."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}$", max_length=200)
-    revision: str = Field(default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
-
-
-class ModelImportSpec(_Spec):
-    """A model that somebody brings is checked, loaded once, and listed."""
-
-    kind: Literal["model-import"] = "model-import"
-    upload: Reference | None = Field(default=None, description="Uploaded files; or else root or hub")
-    root: ImportRootFolder | None = None
-    hub: HubModel | None = None
-    name: str = Field(min_length=1, max_length=200, pattern=r"\S", description="Under which it is listed")
-    role: Literal["policy", "prm", "orm"] = "policy"
-    base: Reference | None = Field(default=None, description="The model that an adapter belongs to")
-    prompt: Literal["plain", "guided"] | None = Field(
-        default=None, description="What a policy without a card is asked with; None: guided"
-    )
-    score_head: Literal["sigmoid", "sigmoid1", "softmax1"] | None = Field(
-        default=None, description="How the logits of a reward model without a card are read"
-    )
-
-    @model_validator(mode="after")
-    def _comes_from_one_place(self) -> Self:
-        if sum(part is not None for part in (self.upload, self.root, self.hub)) != 1:
-            raise ValueError("give exactly one of upload, root and hub")
-        if isinstance(self.upload, Registered) and self.upload.kind != "upload":
-            raise ValueError("upload names an upload")
-        if isinstance(self.base, Registered) and self.base.kind != "model":
-            raise ValueError("base names a model")
-        if self.prompt is not None and self.role != "policy":
-            raise ValueError("prompt is for a policy; reward models are trained with one prompt")
-        if self.score_head is not None and self.role == "policy":
-            raise ValueError("score_head is for a reward model")
-        return self
-
-
-class CurriculumSpec(_Spec):
-    """Questions of a dataset are chosen into a new version: quotas, difficulty bands, nothing that is held out."""
-
-    kind: Literal["curriculum"] = "curriculum"
-    questions: tuple[Reference, ...] = Field(min_length=1, max_length=16, description="Versions to choose from")
-    settings: CurriculumSettings = CurriculumSettings()
-    held_out: tuple[Reference, ...] = Field(
-        default=(), max_length=32, description="Versions whose questions, and those much like them, are left out"
-    )
-    overlap: OverlapSettings = Field(default=OverlapSettings(), description="When two questions are much alike")
-    drop_duplicates: bool = Field(default=True, description="Leave out what repeats an earlier question")
-    name: str = Field(default="", max_length=200, description="Of a new dataset; empty: a version of the first one's")
-
-
-class DatasetCheckSpec(_Spec):
-    """A version is looked through: near-duplicates inside, overlap with others, lengths in a model's tokens."""
-
-    kind: Literal["dataset-check"] = "dataset-check"
-    questions: Reference
-    against: tuple[Reference, ...] = Field(default=(), max_length=32, description="Versions to compare with")
-    overlap: OverlapSettings = OverlapSettings()
-    model: Reference | None = Field(default=None, description="Whose tokenizer counts; None: the bundled policy's")
-
-
-EXPORT_FORMATS: dict[str, tuple[str, ...]] = {
-    "dataset": ("jsonl", "csv"),
-    "trees": ("jsonl",),
-    "labels": ("zip",),
-    "evaluation": ("jsonl", "csv"),
-}
-"""Formats of each kind of thing that can be exported, the usual one first."""
-
-
-class ExportSpec(_Spec):
-    """Something stored is written to a file for download."""
-
-    kind: Literal["export"] = "export"
-    what: Reference
-    format: Literal["jsonl", "csv", "zip"] = "jsonl"
-    form: Literal["exact", "spreadsheet"] = Field(
-        default="exact", description="Of CSV. Spreadsheet: cells that a spreadsheet would run are put in quotes"
-    )
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if isinstance(self.what, Registered):
-            formats = EXPORT_FORMATS.get(self.what.kind, ())
-            if not formats:
-                raise ValueError(f"a {self.what.kind} cannot be exported")
-            if self.format not in formats:
-                raise ValueError(f"{self.what.kind} can be exported as {' or '.join(formats)}, not as {self.format}")
-        if self.form == "spreadsheet" and self.format != "csv":
-            raise ValueError("only CSV has a form for spreadsheets")
-        return self
-
-
-class BackupSpec(_Spec):
+class BackupSpec(Spec):
     """Database and files in one archive."""
 
     kind: Literal["backup"] = "backup"
     files: bool = Field(default=True, description="Whether stored files go along with the database")
 
 
-class SelfCheckSpec(_Spec):
+class SelfCheckSpec(Spec):
     """Proves that a queue works from submit to result: a small search over clinic questions with the bundled policy."""
 
     kind: Literal["self-check"] = "self-check"
@@ -422,18 +267,3 @@ JobSpec = Annotated[
 
 JOB_SPEC: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
 """Reads and checks a specification of any kind."""
-
-
-def references(spec: Record) -> Iterator[Reference]:
-    """Every reference in a specification, in the order of its fields."""
-    return (part for part in _parts(spec) if isinstance(part, LocalPath | Registered))
-
-
-def _parts(value: Any) -> Iterator[Any]:
-    if isinstance(value, Record):
-        yield value
-        for name in type(value).model_fields:
-            yield from _parts(getattr(value, name))
-    elif isinstance(value, tuple):
-        for one in value:
-            yield from _parts(one)

@@ -89,7 +89,7 @@ def _coin_p(heads: int, tosses: int) -> float:
     for k in range(min(heads, tosses - heads)):
         term = term * (tosses - k) // (k + 1)
         ways += term
-    return min(1.0, 2 * ways / 2**tosses)
+    return min(1.0, (ways << 1) / (1 << tosses))
 
 
 def paired_difference(

@@ -121,7 +121,7 @@ def test_an_engine_goes_nowhere_else(endpoint, server, checked, settings, monkey
 
 
 def test_what_a_job_asks_is_found_through_its_reference(endpoint, world, monkeypatch, tmp_path):
-    from meds3core.config.jobs import Registered
+    from meds3core.config.references import Registered
     from meds3core.sandbox.bundled import policy_folder
     from workers import inputs
 

@@ -15,7 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from meds3core.config.jobs import JOB_SPEC, Registered
+from meds3core.config.jobs import JOB_SPEC
+from meds3core.config.references import Registered
 from meds3core.errors import Cancelled, UserError
 from meds3core.models.screen import ModelRefused
 from meds3core.progress import CancelToken

@@ -9,23 +9,27 @@ and in the page `{% include "components/spec_form.html" %}`. Nested records beco
 """
 
 import json
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
-from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from django import forms
 from django.forms.boundfield import BoundField
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from meds3core.config.jobs import LocalPath, Registered, RegisteredKind
-
-Options = Sequence[tuple[str, str]]
-"""What a reference may name: `kind:id`, as in `dataset:018f…`, and the label of each thing."""
+from meds3core.config.references import RegisteredKind
+from webapp.common.spec_inputs import (
+    Options,
+    default_of,
+    help_of,
+    input_of,
+    is_fixed,
+    record_of,
+    variants_of,
+    without_source,
+)
 
 
 def option(kind: RegisteredKind, thing: Any, label: Any) -> tuple[str, str]:
@@ -35,7 +39,6 @@ def option(kind: RegisteredKind, thing: Any, label: Any) -> tuple[str, str]:
 
 GIVEN = "given"
 """Last part of the name of the box that says whether an optional part is used."""
-_SOURCE = re.compile(r"\s*\([^()]*METHOD\.md[^()]*\)")
 
 
 @dataclass(slots=True)
@@ -93,13 +96,13 @@ class SpecForm(forms.Form):
     ) -> None:
         for name, info in record.model_fields.items():
             dotted = f"{prefix}{name}"
-            if dotted in self._left_out or _is_fixed(info):
+            if dotted in self._left_out or is_fixed(info):
                 continue
-            value = start.get(name, _default(info)) if isinstance(start, Mapping) else _default(info)
-            nested, optional = _record_of(info.annotation)
+            value = start.get(name, default_of(info)) if isinstance(start, Mapping) else default_of(info)
+            nested, optional = record_of(info.annotation)
             if nested is not None:
                 self._add_nested(nested, dotted, section or name, value, optional)
-            elif variants := _variants_of(info.annotation):
+            elif variants := variants_of(info.annotation):
                 self._add_variants(variants, dotted, section or name, value)
             else:
                 self._add_plain(dotted, section, info, value, required)
@@ -125,14 +128,14 @@ class SpecForm(forms.Form):
             self._add(record, f"{dotted}.{kind}.", section, value if kind == present else {}, required=False)
 
     def _add_plain(self, dotted: str, section: str, info: FieldInfo, value: Any, required: bool) -> None:
-        made = _input(info, self._options.get(dotted))
+        made = input_of(info, self._options.get(dotted))
         if made is None:
             return
         kind, built = made
         needed = required and info.is_required()
         built.required = needed and not isinstance(built, forms.BooleanField)
         built.label = self._label(dotted)
-        built.help_text = _help(info)
+        built.help_text = help_of(info)
         built.initial = _shown(kind, value)
         self._put(dotted, section, built, kind)
 
@@ -214,134 +217,9 @@ class SpecForm(forms.Form):
 
     def _about(self, name: str) -> str:
         info = self._type.model_fields.get(name)
-        record = _record_of(info.annotation)[0] if info else None
+        record = record_of(info.annotation)[0] if info else None
         text = (record.__doc__ or "").strip().split("\n")[0] if record else ""
-        return _SOURCE.sub("", text)
-
-
-# --- the schema's side ---------------------------------------------------------------------------------------------
-
-
-def _unwrapped(annotation: Any) -> tuple[list[Any], bool]:
-    """The alternatives of a type, and whether none is one of them."""
-    while get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    if get_origin(annotation) in (Union, UnionType):
-        parts = [part for each in get_args(annotation) for part in _unwrapped(each)[0]]
-        return [part for part in parts if part is not NoneType], NoneType in get_args(annotation)
-    return [annotation], False
-
-
-def _is_record(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-def _is_reference(annotation: Any) -> bool:
-    return bool({Registered, LocalPath} & set(_unwrapped(annotation)[0]))
-
-
-def _record_of(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
-    parts, optional = _unwrapped(annotation)
-    if len(parts) == 1 and _is_record(parts[0]) and not _is_reference(annotation):
-        return parts[0], optional
-    return None, optional
-
-
-def _variants_of(annotation: Any) -> dict[str, type[BaseModel]]:
-    """Records told apart by `kind`, of a union of several; references among them are left to the caller."""
-    parts = [part for part in _unwrapped(annotation)[0] if _is_record(part) and part not in (Registered, LocalPath)]
-    if not parts or any("kind" not in part.model_fields for part in parts):
-        return {}
-    return {str(part.model_fields["kind"].default): part for part in parts}
-
-
-def _is_fixed(info: FieldInfo) -> bool:
-    """Whether a field can have one value only."""
-    return get_origin(info.annotation) is Literal and len(get_args(info.annotation)) == 1
-
-
-def _default(info: FieldInfo) -> Any:
-    if info.is_required():
-        return None
-    value = info.get_default(call_default_factory=True)
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-
-
-def _bounds(info: FieldInfo) -> tuple[Any, Any, list[str]]:
-    """Least and greatest value for the browser, and what it cannot check in words."""
-    least = greatest = None
-    words = []
-    for each in _metadata(info):
-        match each:
-            case Ge():
-                least = each.ge
-            case Le():
-                greatest = each.le
-            case Gt():
-                words.append(f"above {each.gt}")
-            case Lt():
-                words.append(f"below {each.lt}")
-    if least is not None and greatest is not None:
-        words.append(f"{least:,} to {greatest:,}")
-    return least, greatest, words
-
-
-def _metadata(info: FieldInfo) -> Iterator[Any]:
-    yield from info.metadata
-    if get_origin(info.annotation) is Annotated:
-        yield from get_args(info.annotation)[1:]
-
-
-def _help(info: FieldInfo) -> str:
-    text = _SOURCE.sub("", info.description or "")
-    text = (text[:1].upper() + text[1:]).rstrip(".").replace("None:", "Empty:")  # what a person leaves empty
-    words = ", ".join(_bounds(info)[2])
-    if not text:
-        return words.capitalize()
-    return f"{text} ({words})." if words else f"{text}."
-
-
-def _input(info: FieldInfo, options: Options | None) -> tuple[str, forms.Field] | None:
-    """What kind of input a plain field has; none: no simple one."""
-    parts, optional = _unwrapped(info.annotation)
-    if get_origin(parts[0]) is tuple:
-        made = _several(get_args(parts[0])[0], options)
-        return ("none-list", made[1]) if made and made[0] == "list" and optional else made
-    if _is_reference(info.annotation):
-        blank = [("", "none")] if optional else []
-        return ("reference", forms.ChoiceField(choices=[*blank, *options])) if options is not None else None
-    kind = parts[0]
-    least, greatest, _ = _bounds(info)
-    if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):
-        blank = [("", "none")] if optional else []
-        return ("choice", forms.ChoiceField(choices=[*blank, *_choices(kind)]))
-    if kind is bool:
-        return ("bool", forms.BooleanField())
-    if kind is int:
-        return ("number", forms.IntegerField(min_value=least, max_value=greatest))
-    if kind is float:
-        widget = forms.NumberInput(attrs={"step": "any"})
-        return ("number", forms.FloatField(min_value=least, max_value=greatest, widget=widget))
-    if kind is str:
-        longest = next((each.max_length for each in _metadata(info) if isinstance(each, MaxLen)), 1000)
-        return ("none-text" if optional else "text", forms.CharField(max_length=longest))
-    return None
-
-
-def _several(kind: Any, options: Options | None) -> tuple[str, forms.Field] | None:
-    if _is_reference(kind):
-        return None if options is None else ("references", forms.MultipleChoiceField(choices=options))
-    if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):
-        boxes = forms.CheckboxSelectMultiple
-        return ("choices", forms.MultipleChoiceField(choices=_choices(kind), widget=boxes))
-    if kind in (str, int, float):
-        return ("list", forms.CharField(max_length=2000))
-    return None
-
-
-def _choices(kind: Any) -> list[tuple[str, str]]:
-    values = [each.value for each in kind] if isinstance(kind, type) else get_args(kind)
-    return [(str(value), str(value)) for value in values]
+        return without_source(text)
 
 
 # --- between the two -----------------------------------------------------------------------------------------------

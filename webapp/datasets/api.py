@@ -9,7 +9,8 @@ from django.urls import reverse
 from ninja import Query, Router, Status
 from pydantic import ValidationError
 
-from meds3core.config.jobs import CurriculumSpec, DatasetCheckSpec, ExportSpec, Registered
+from meds3core.config.data_jobs import CurriculumSpec, DatasetCheckSpec, ExportSpec
+from meds3core.config.references import Registered
 from webapp.accounts.api_auth import actor_of_call, team_of_call, team_operation
 from webapp.accounts.rules import Action
 from webapp.common.api_answers import ApiPage, Paging, Reading, answer_made, api_page

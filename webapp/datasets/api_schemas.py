@@ -7,7 +7,8 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import Field
 
-from meds3core.config.jobs import EXPORT_FORMATS, Registered
+from meds3core.config.data_jobs import EXPORT_FORMATS
+from meds3core.config.references import Registered
 from meds3core.data.curriculum import CurriculumPlan, CurriculumSettings
 from meds3core.data.overlap import OverlapSettings
 from meds3core.types.question import Question

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from django.db.models import Case, Count, F, QuerySet, Value, When
 
-from meds3core.config.jobs import CurriculumSpec, Registered
+from meds3core.config.data_jobs import CurriculumSpec
+from meds3core.config.references import Registered
 from meds3core.data.curriculum import (
     UNMEASURED,
     CurriculumPlan,

@@ -17,7 +17,8 @@ from django.conf import settings
 from django.http import Http404
 from django.utils import timezone
 
-from meds3core.config.jobs import ExportSpec, Registered, RegisteredKind
+from meds3core.config.data_jobs import ExportSpec
+from meds3core.config.references import Registered, RegisteredKind
 from meds3core.data.tables import CsvForm, question_lines
 from webapp.accounts.actors import Actor
 from webapp.accounts.audit import audit_write

@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from pydantic import ValidationError
 
-from meds3core.config.jobs import CurriculumSpec, DatasetCheckSpec
+from meds3core.config.data_jobs import CurriculumSpec, DatasetCheckSpec
 from webapp.datasets.models import DatasetVersion
 
 DECIMALS = "Numbers separated by commas"

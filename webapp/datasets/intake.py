@@ -7,7 +7,8 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
-from meds3core.config.jobs import ImportSpec, Registered
+from meds3core.config.data_jobs import ImportSpec
+from meds3core.config.references import Registered
 from webapp.accounts.actors import Actor
 from webapp.accounts.models import Door
 from webapp.datasets.models import Dataset, DatasetVersion

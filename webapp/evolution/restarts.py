@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from meds3core.config.jobs import EvolutionSpec, Reference, Registered
+from meds3core.config.jobs import EvolutionSpec
+from meds3core.config.references import Reference, Registered
 from meds3core.errors import Meds3Error
 from meds3core.evolution.graph import PlannedStage, plan
 from meds3core.evolution.loop import EvolutionInputs, Sizes, evolution_graph

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from uuid import UUID
 
-from meds3core.config.jobs import JobSpec, LocalPath, RegisteredKind, references
+from meds3core.config.jobs import JobSpec
+from meds3core.config.references import LocalPath, RegisteredKind, references
 from webapp.accounts.models import Team
 from webapp.jobs.transitions import JobError
 

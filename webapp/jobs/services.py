@@ -9,7 +9,8 @@ from django.db import transaction
 from django.db.models.functions import Now
 from pydantic import ValidationError
 
-from meds3core.config.jobs import JOB_SPEC, JobSpec, Registered, SearchSpec, references
+from meds3core.config.jobs import JOB_SPEC, JobSpec, SearchSpec
+from meds3core.config.references import Registered, references
 from webapp.accounts.models import Door, Team
 from webapp.accounts.services import Actor, audit_write
 from webapp.common.invalid import where_and_what

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from ninja import Field, Query, Router, Schema, Status
 
-from meds3core.config.jobs import ModelImportSpec
+from meds3core.config.data_jobs import ModelImportSpec
 from webapp.accounts.api_auth import actor_of_call, team_operation
 from webapp.accounts.rules import Action
 from webapp.common.api_answers import ApiPage, Paging, api_page

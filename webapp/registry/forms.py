@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from pydantic import ValidationError
 
-from meds3core.config.jobs import ModelImportSpec
+from meds3core.config.data_jobs import ModelImportSpec
 from webapp.registry.models import ModelKind, ModelVersion
 from webapp.registry.sources import Root
 

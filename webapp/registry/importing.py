@@ -1,6 +1,7 @@
 """Asking for the import of a model: what may be asked is checked here, the files are looked at by the job alone."""
 
-from meds3core.config.jobs import ModelImportSpec, Registered
+from meds3core.config.data_jobs import ModelImportSpec
+from meds3core.config.references import Registered
 from webapp.accounts.actors import Actor
 from webapp.accounts.models import Team
 from webapp.jobs.models import Job

@@ -18,7 +18,8 @@ from django.db.models import QuerySet
 from django.http import Http404
 from django.utils import timezone
 
-from meds3core.config.jobs import GrpoSpec, Registered, TrainingPreviewSpec
+from meds3core.config.jobs import GrpoSpec, TrainingPreviewSpec
+from meds3core.config.references import Registered
 from meds3core.training.preview import DataPreview as Found
 from meds3core.training.shown import ShownExample
 from webapp.accounts.actors import Actor

@@ -9,7 +9,8 @@ from django.http import Http404
 
 from webapp.accounts.models import Team
 from webapp.accounts.selectors import theirs
-from webapp.common.spec_forms import Options, option
+from webapp.common.spec_forms import option
+from webapp.common.spec_inputs import Options
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs import overviews
 from webapp.jobs.models import Job, JobInput

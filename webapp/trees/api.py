@@ -5,7 +5,8 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from ninja import Query, Router, Status
 
-from meds3core.config.jobs import JobSpec, Registered, TreeScoringSpec
+from meds3core.config.jobs import JobSpec, TreeScoringSpec
+from meds3core.config.references import Registered
 from meds3core.data.labels import RECORDS
 from webapp.accounts.api_auth import actor_of_call, team_of_call, team_operation
 from webapp.accounts.rules import Action

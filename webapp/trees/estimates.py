@@ -8,7 +8,8 @@ from uuid import UUID
 from django.db.models import Count, QuerySet, Sum
 from django.http import Http404
 
-from meds3core.config.jobs import Registered, SearchSpec
+from meds3core.config.jobs import SearchSpec
+from meds3core.config.references import Registered
 from meds3core.types.question import Question
 from webapp.accounts.models import Team
 from webapp.datasets.models import DatasetVersion, QuestionRow

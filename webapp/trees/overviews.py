@@ -10,7 +10,8 @@ from django.http import Http404
 
 from webapp.accounts.models import Team
 from webapp.accounts.selectors import theirs
-from webapp.common.spec_forms import Options, option
+from webapp.common.spec_forms import option
+from webapp.common.spec_inputs import Options
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.selectors import versions_to_choose
 from webapp.jobs.models import Job, State

@@ -7,7 +7,8 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from meds3core.config.jobs import ImportSpec, PreviewSpec, Registered
+from meds3core.config.data_jobs import ImportSpec, PreviewSpec
+from meds3core.config.references import Registered
 from meds3core.data.preview import FilePreview
 from meds3core.data.records import ColumnMapping
 from webapp.accounts.actors import Actor

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from meds3core.config.jobs import CurriculumSpec
+from meds3core.config.data_jobs import CurriculumSpec
 from meds3core.data.curriculum import choose_curriculum
 from meds3core.data.overlap import QuestionIndex
 from meds3core.errors import Cancelled

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from meds3core.config.jobs import DatasetCheckSpec
+from meds3core.config.data_jobs import DatasetCheckSpec
 from meds3core.data.check import quantiles
 from meds3core.data.overlap import Overlap, QuestionIndex
 from meds3core.errors import Cancelled, UserError

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from meds3core.config.jobs import EstimateSpec, EvolutionSpec, Registered, SearchSpec
+from meds3core.config.jobs import EstimateSpec, EvolutionSpec, SearchSpec
+from meds3core.config.references import Registered
 from meds3core.engines.policy import inspect_policy
 from meds3core.evolution.stages.waiting import until_cancelled
 from meds3core.search.estimate import evenly_spaced, scaled, try_search

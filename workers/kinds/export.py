@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from meds3core.config.jobs import ExportSpec, Registered
+from meds3core.config.data_jobs import ExportSpec
+from meds3core.config.references import Registered
 from meds3core.data.tables import CsvWriter, question_lines
 from meds3core.errors import Cancelled
 from meds3core.progress import ProgressEvent

@@ -5,7 +5,7 @@ that are stored. The file is opened by a limited process only (workers.reading).
 from collections.abc import Mapping
 from typing import Any
 
-from meds3core.config.jobs import ImportSpec
+from meds3core.config.data_jobs import ImportSpec
 from meds3core.data.rows import RowError
 from meds3core.errors import Cancelled, UserError
 from meds3core.progress import ProgressEvent

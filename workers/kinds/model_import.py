@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from meds3core.config.jobs import ModelImportSpec
+from meds3core.config.data_jobs import ModelImportSpec
 from meds3core.errors import PolicyError
 from meds3core.models.describe import is_adapter
 from meds3core.models.screen import ModelRefused, Screened

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from meds3core.config.jobs import PreviewSpec
+from meds3core.config.data_jobs import PreviewSpec
 from webapp.uploads.importing import preview_store
 from webapp.uploads.names import stem_of
 from webapp.uploads.selectors import file_path

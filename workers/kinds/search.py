@@ -13,7 +13,8 @@ from uuid import UUID
 
 from django.db import DatabaseError, connection
 
-from meds3core.config.jobs import Registered, SearchSpec
+from meds3core.config.jobs import SearchSpec
+from meds3core.config.references import Registered
 from meds3core.engines.policy import inspect_policy
 from meds3core.errors import UserError
 from meds3core.evolution.stages.waiting import until_cancelled

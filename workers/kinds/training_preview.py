@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from meds3core.config.jobs import GrpoSpec, Reference, TrainingPreviewSpec
+from meds3core.config.jobs import GrpoSpec, TrainingPreviewSpec
+from meds3core.config.references import Reference
 from meds3core.engines.policy import inspect_policy
 from meds3core.errors import PolicyError
 from meds3core.training.methods import read_data

@@ -17,7 +17,8 @@ from rich.text import Text
 
 from meds3core.cli.progress import duration
 from meds3core.config.evolution import EVOLUTION_PRESETS, EvolutionConfig
-from meds3core.config.jobs import EvolutionSpec, Registered
+from meds3core.config.jobs import EvolutionSpec
+from meds3core.config.references import Registered
 from meds3core.evaluation.intervals import Estimate
 from meds3core.evaluation.paired import SeedDifferences, p_text
 from meds3core.sandbox.questions import generate

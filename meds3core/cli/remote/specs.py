@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 from uuid import UUID
 
-from meds3core.config.jobs import RegisteredKind
+from meds3core.config.references import RegisteredKind
 from meds3core.errors import ConfigError
 
 

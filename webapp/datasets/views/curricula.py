@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from meds3core.config.jobs import CurriculumSpec
+from meds3core.config.data_jobs import CurriculumSpec
 from meds3core.data.curriculum import UNMEASURED, band_names
 from webapp.accounts.models import Team
 from webapp.accounts.rules import Action

@@ -9,7 +9,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST, require_safe
 from pydantic import ValidationError
 
-from meds3core.config.jobs import ExportSpec, Registered
+from meds3core.config.data_jobs import ExportSpec
+from meds3core.config.references import Registered
 from webapp.accounts.models import Team
 from webapp.accounts.rules import Action, may
 from webapp.common.access import actor_of, team_page

@@ -10,7 +10,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from meds3core.config.jobs import Registered, TreeScoringSpec
+from meds3core.config.jobs import TreeScoringSpec
+from meds3core.config.references import Registered
 from webapp.accounts.models import Team
 from webapp.accounts.rules import Action, may
 from webapp.common.access import actor_of, team_page
