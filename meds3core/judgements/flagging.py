@@ -6,11 +6,18 @@ most (`expected_information`).
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from meds3core.types.record import Record
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Booleans = npt.NDArray[np.bool_]
 
 
 class Rule(StrEnum):
@@ -57,3 +64,72 @@ class FlagRules(Record):
         given = {rule: float(getattr(self, rule.value.replace("-", "_"))) for rule in Rule}
         total = sum(given.values())
         return {rule: share / total if total else 0.0 for rule, share in given.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What is known of N steps, a column each of shape (N,). NaN: not known.
+
+    `value` lies in [0, 1], after backup, 0 for a step that states a wrong answer; `drop` is what was lost from the step
+    before; `score` is a process reward model's.
+    """
+
+    question: Integers
+    """Equal numbers: steps of one question."""
+    value: Floats
+    drop: Floats
+    rollouts: Integers
+    """Of the step itself."""
+    score: Floats
+    right: Booleans
+    """A right answer was reached through it."""
+    reflection: Booleans
+    flagged: Booleans
+
+    def __len__(self) -> int:
+        return len(self.question)
+
+    @property
+    def label(self) -> Floats:
+        """What rollouts say of the step, in [0, 1]: the dual label of METHOD.md §3."""
+        return np.clip(self.value - np.nan_to_num(np.maximum(self.drop, 0.0)), 0.0, 1.0)
+
+
+def matching(steps: Steps, rules: FlagRules) -> Mapping[Rule, Booleans]:
+    """(N,) by rule: which steps it finds. A rule finds nothing where what it looks at is not known."""
+    label, score = steps.label, steps.score
+    with np.errstate(invalid="ignore"):
+        looks = np.fmin(label, score)
+        return {
+            Rule.FLAGGED: steps.flagged,
+            Rule.DROP: steps.drop >= rules.least_drop,
+            Rule.DISAGREEMENT: np.abs(score - label) >= rules.least_disagreement,
+            Rule.BAD_IN_RIGHT: steps.right & (looks < rules.bad_below),
+            Rule.REFLECTION: steps.reflection,
+            Rule.UNCERTAIN: np.abs(score - 0.5) <= rules.uncertain_within,
+            Rule.RANDOM: np.ones(len(steps), dtype=bool),
+        }
+
+
+def expected_information(label: Floats, rollouts: Integers, score: Floats) -> Floats:
+    """(N,) bits that a person's yes or no is expected to give: the entropy of what is believed before.
+
+    The belief is the mean of two opinions: rollouts' (`label`, drawn towards one half by one imagined right and one
+    imagined wrong rollout) and the reward model's. Entropy of a mixture is the mean entropy of its parts plus how far
+    they are apart (the Jensen-Shannon divergence): unsure opinions and opposed ones both count. An opinion that is NaN
+    is left out; with none the answer is worth a whole bit.
+    """
+    tried = np.maximum(rollouts, 0)
+    smoothed = (label * tried + 1.0) / (tried + 2.0)
+    opinions = np.stack([smoothed, score])
+    known = ~np.isnan(opinions)
+    total = np.where(known, opinions, 0.0).sum(axis=0)
+    belief = np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), 0.5)
+    return entropy(belief)
+
+
+def entropy(belief: Floats) -> Floats:
+    """In bits, of a yes that is believed with this probability."""
+    p = np.clip(belief, 1e-12, 1.0 - 1e-12)
+    bits = -(p * np.log2(p) + (1.0 - p) * np.log2(1.0 - p))
+    return np.asarray(np.where((belief <= 0.0) | (belief >= 1.0), 0.0, bits))

@@ -4,29 +4,47 @@ An item is a frozen copy; a step that a queue has already is left as it is. Choo
 opens only the trees of the chosen steps, in short transactions: docs/decisions/0013-filling-a-queue.md.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from uuid import UUID
 
+from django.db import transaction
+from django.db.models import Count
+
+from meds3core.judgements.choosing import Choice, choose
+from meds3core.judgements.copying import ItemCopy
 from meds3core.judgements.flagging import FlagRules, Rule
-from meds3core.judgements.items import ItemKept, ItemShown, StepAnswer
+from meds3core.judgements.items import ItemMode, StepAnswer
 from webapp.accounts.actors import Actor
+from webapp.accounts.audit import audit_write
 from webapp.accounts.models import Team
+from webapp.annotation import copies
+from webapp.annotation.candidates import Candidates, Known, evaluation_candidates, search_candidates
 from webapp.annotation.models import AnnotationQueue, Filling, QueueItem, StepFlag
+from webapp.annotation.queues import QueueError
+from webapp.annotation.work import EVERYBODY
+from webapp.evaluations.selectors import evaluation_for
+from webapp.trees.selectors import search_of
+from webapp.webhooks.firing import webhooks_fire
+from webapp.webhooks.models import Event
 
 MOST_ITEMS = 5_000
 """Of one filling."""
+_BATCH = 50
+"""Items of one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a queue is filled from. `kind` is search (also a loop), evaluation or flags; `id` that of job or evaluation.
+    """What a queue is filled from: `kind` is `search` (also a loop) or `evaluation`, `id` that of job or evaluation.
 
-    `model` is the reward model whose scores are used; None: the newest that scored anything there.
+    `stage` is a loop's; `model` the reward model whose scores of a search's trees are used, None: the last that scored.
     """
 
     kind: str
-    id: UUID | None = None
+    id: UUID
     stage: str | None = None
     model: UUID | None = None
 
@@ -36,7 +54,7 @@ class FillingPreview:
     """What a filling would add."""
 
     steps: int
-    """Steps (or trajectories) there are to choose from."""
+    """Steps (or trajectories) there are to choose from, those that the queue has left out."""
     matching: Mapping[Rule, int]
     """How many each rule finds."""
     chosen: Mapping[Rule, int]
@@ -44,44 +62,218 @@ class FillingPreview:
     total: int
     model: str
     """Reward model whose scores are used; empty: none, and its rules find nothing."""
-    notes: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """An item to be put into a queue. `known`: of a control item."""
+    """An item to be put into a queue, frozen by `meds3core.judgements.copying`. `known`: of a control item."""
 
-    shown: ItemShown
-    kept: ItemKept
+    copy: ItemCopy
     rule: Rule | None = None
     priority: float = 0.0
     known: Sequence[StepAnswer] | None = None
+    source: UUID | None = None
+    source_place: str = ""
+    source_job: UUID | None = None
 
 
 def filling_preview(
-    *, team: Team, source: Source, rules: FlagRules, items: int, seed: int = 0, queue: AnnotationQueue | None = None
+    *,
+    team: Team,
+    source: Source,
+    rules: FlagRules,
+    items: int,
+    mode: ItemMode = ItemMode.STEP,
+    seed: int = 0,
+    queue: AnnotationQueue | None = None,
 ) -> FillingPreview:
-    """How many items each rule would add, `items` at most in all. Raises `QueueError`."""
-    raise NotImplementedError
+    """How many items each rule would add, `items` at most in all; `queue`, if there is one, says what is known.
+
+    Raises `QueueError`, and `Http404` for a source that the team does not have.
+    """
+    _check(items)
+    found, _, _ = _candidates(team, source, rules, mode, seed, _known(queue))
+    choice = choose(found.pool, rules, items=items, seed=seed)
+    return FillingPreview(
+        len(found.pool), choice.found, choice.counts(), len(choice.places), found.model, notes=found.notes
+    )
 
 
 def queue_fill(
     *, actor: Actor, queue: AnnotationQueue, source: Source, rules: FlagRules, items: int, seed: int = 0
 ) -> Filling:
-    """Put up to `items` steps into a queue; asked again, what it does not have yet. Raises `QueueError`."""
-    raise NotImplementedError
+    """Put up to `items` steps into a queue; asked again, what it does not have yet.
+
+    Raises `QueueError`, and `Http404` for a source that the team does not have.
+    """
+    _check(items)
+    mode = ItemMode(queue.mode)
+    found, title, job_id = _candidates(queue.team, source, rules, mode, seed, _known(queue))
+    choice = choose(found.pool, rules, items=items, seed=seed)
+    filling = Filling.objects.create(
+        team_id=queue.team_id,
+        queue=queue,
+        source_kind=source.kind,
+        source=source.id,
+        source_title=title[:200],
+        rules=rules.model_dump(mode="json"),
+        model=found.model_id,
+        asked=items,
+        seed=seed,
+        created_by=actor.user,
+    )
+    picks = _picks(found, choice)
+    made = (
+        copies.of_trees(picks, mode=mode, job_id=source.id)
+        if source.kind == "search"
+        else copies.of_answers(picks, mode=mode, evaluation_id=source.id, job_id=job_id)
+    )
+    new = (NewItem(copy, pick.rules[0], pick.priority, None, pick.source, pick.place, job_id) for pick, copy in made)
+    _store(queue, filling, new, kind="tree" if source.kind == "search" else "sample")
+    AnnotationQueue.objects.filter(pk=queue.pk).update(rules=rules.model_dump(mode="json"))
+    return _settle(actor, filling)
 
 
 def flags_send(*, actor: Actor, queue: AnnotationQueue, flags: Sequence[StepFlag]) -> Filling:
     """Put flagged steps into a queue, all of them. Raises `QueueError`."""
-    raise NotImplementedError
+    if queue.mode != ItemMode.STEP:
+        raise QueueError("Flagged steps go into a queue of steps; this one is of trajectories.")
+    if not flags:
+        raise QueueError("No step is flagged.")
+    _check(len(flags))
+    filling = _filling(actor, queue, "flags", "Flagged steps", len(flags))
+    for kind, made in (("tree", copies.of_tree_flags(flags)), ("sample", copies.of_answer_flags(flags))):
+        new = (
+            NewItem(copy, Rule.FLAGGED, pick.priority, None, pick.source, pick.place, pick.job) for pick, copy in made
+        )
+        _store(queue, filling, new, kind=kind)
+    return _settle(actor, filling)
 
 
 def items_add(
     *, actor: Actor, queue: AnnotationQueue, items: Iterable[NewItem], source_kind: str, title: str = ""
 ) -> tuple[Filling, list[QueueItem]]:
-    """Put items into a queue that were made elsewhere: by a program, or from a file of judgements.
+    """Put items into a queue that were made elsewhere: by a program (`sent`), or from a file of judgements (`import`).
 
     Gives the filling and the items in the order in which they were given, those that the queue had already included.
+    Raises `QueueError` for one of another mode than the queue's, or too many.
     """
-    raise NotImplementedError
+    given = list(items)
+    _check(len(given))
+    if any(each.copy.shown.mode != queue.mode for each in given):
+        raise QueueError("Steps and trajectories do not mix. Make another queue.")
+    filling = _filling(actor, queue, source_kind, title, len(given))
+    rows = _store(queue, filling, given, kind=source_kind)
+    return _settle(actor, filling), rows
+
+
+def _filling(actor: Actor, queue: AnnotationQueue, kind: str, title: str, asked: int) -> Filling:
+    return Filling.objects.create(
+        team_id=queue.team_id,
+        queue=queue,
+        source_kind=kind,
+        source_title=title[:200],
+        asked=asked,
+        created_by=actor.user,
+    )
+
+
+def _check(items: int) -> None:
+    if not 1 <= items <= MOST_ITEMS:
+        raise QueueError(f"Between 1 and {MOST_ITEMS:,} items are put into a queue at a time.")
+
+
+def _known(queue: AnnotationQueue | None) -> Known:
+    if queue is None:
+        return set()
+    rows = QueueItem.objects.filter(queue=queue).exclude(source=None)
+    return set(rows.values_list("source", "source_place"))
+
+
+def _candidates(
+    team: Team, source: Source, rules: FlagRules, mode: ItemMode, seed: int, known: Known
+) -> tuple[Candidates, str, UUID | None]:
+    """The candidates, the source's title, and the job that made it."""
+    if source.kind == "search":
+        job = search_of(team=team, job_id=source.id)
+        found = search_candidates(
+            team=team,
+            job_id=job.pk,
+            rules=rules,
+            mode=mode,
+            stage=source.stage,
+            model_id=source.model,
+            seed=seed,
+            known=known,
+        )
+        title, maker = str(job), job.pk
+    elif source.kind == "evaluation":
+        evaluation = evaluation_for(team=team, evaluation_id=source.id)
+        found = evaluation_candidates(evaluation=evaluation, rules=rules, mode=mode, seed=seed, known=known)
+        title, maker = str(evaluation), evaluation.job_id
+    else:
+        raise QueueError("A queue is filled from a search or from an evaluation.")
+    if not len(found.pool):
+        raise QueueError(f"{title} has no steps that this queue does not have already.")
+    return found, title, maker
+
+
+def _picks(found: Candidates, choice: Choice) -> list[copies.Pick]:
+    picks = []
+    for place, rule, priority in zip(choice.places.tolist(), choice.rules, choice.priorities.tolist(), strict=True):
+        others = [each for each in Rule if each not in (rule, Rule.RANDOM) and found.pool.found[each][place]]
+        key = found.keys[place].tolist()
+        source = found.sources[key[0]] if key[2] < 0 else found.sources[0]
+        picks.append(copies.Pick(source, (key[0], key[1], key[2]), priority, (rule, *others)))
+    return picks
+
+
+def _store(queue: AnnotationQueue, filling: Filling, items: Iterable[NewItem], *, kind: str) -> list[QueueItem]:
+    """In short transactions; what the queue has already stays as it is. Gives the rows in the order of `items`."""
+    found: list[QueueItem] = []
+    rest = iter(items)
+    while batch := list(islice(rest, _BATCH)):
+        rows = [_row(queue, filling, each, kind) for each in batch]
+        QueueItem.objects.bulk_create(rows, ignore_conflicts=True)
+        hashes = [row.step_hash for row in rows]
+        stored = QueueItem.objects.filter(queue=queue, step_hash__in=hashes)
+        present = {(row.prefix_hash, row.step_hash): row for row in stored}
+        found += [present[row.prefix_hash, row.step_hash] for row in rows]
+    return found
+
+
+def _row(queue: AnnotationQueue, filling: Filling, new: NewItem, kind: str) -> QueueItem:
+    copy, is_control = new.copy, new.known is not None
+    return QueueItem(
+        team_id=queue.team_id,
+        queue=queue,
+        filling=filling,
+        prefix_hash=copy.prefix_hash,
+        step_hash=copy.step_hash,
+        shown=copy.shown.model_dump(mode="json"),
+        steps=len(copy.shown.steps),
+        kept=copy.kept.model_dump(mode="json"),
+        rule=new.rule.value if new.rule else "",
+        priority=new.priority,
+        is_control=is_control,
+        known=[answer.model_dump(mode="json") for answer in new.known] if new.known is not None else None,
+        source_kind=kind,
+        source=new.source,
+        source_place=new.source_place,
+        source_job=new.source_job,
+        wanted=EVERYBODY if is_control else queue.wanted,
+    )
+
+
+def _settle(actor: Actor, filling: Filling) -> Filling:
+    """Write down what became of a filling, and tell of it."""
+    rows = QueueItem.objects.filter(filling=filling).order_by().values_list("rule").annotate(n=Count("pk"))
+    counts = Counter(dict(rows))
+    with transaction.atomic():
+        added = counts.total()
+        Filling.objects.filter(pk=filling.pk).update(counts=dict(counts), added=added, known=filling.asked - added)
+        audit_write(actor=actor, verb="queue.filled", team=filling.team, subject=str(filling.queue_id), items=added)
+        webhooks_fire(team_id=filling.team_id, event=Event.QUEUE_FILLED, thing=filling.queue_id)
+    filling.refresh_from_db()
+    return filling

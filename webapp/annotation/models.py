@@ -167,6 +167,7 @@ class QueueItem(TeamEntity):
 
     source_kind = models.CharField(max_length=10, help_text="tree, sample, chat, import, sent")
     source = models.UUIDField(null=True, help_text="The tree or the evaluation; it may be gone.")
+    source_place = models.CharField(max_length=40, blank=True, help_text="Node; or question, sample, step.")
     source_job = models.UUIDField(null=True, help_text="The search, loop or evaluation job; it may be gone.")
 
     wanted = models.PositiveIntegerField(help_text="k of its queue; more where one asked for one more.")

@@ -1,0 +1,266 @@
+"""Queues of steps to be judged: what fills them, who is given what, and what becomes of it."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from meds3core.judgements.flagging import FlagRules
+from meds3core.judgements.items import StepAnswer
+from meds3core.types.judgements import ErrorKind, Verdict
+from tests.trees import finished_search
+from webapp.accounts.actors import Actor
+from webapp.accounts.rules import Role
+from webapp.annotation import queues, review, selectors, services, work
+from webapp.annotation.filling import Source, filling_preview, flags_send, queue_fill
+from webapp.annotation.models import Assignment, Judgement, QueueItem
+from webapp.annotation.progress import my_progress, people_progress, queues_progress
+from webapp.annotation.queues import QueueSettings
+from webapp.trees.deletion import search_delete
+from webapp.trees.models import Tree
+
+pytestmark = pytest.mark.django_db
+
+GOOD, BAD = StepAnswer(verdict=Verdict.GOOD), StepAnswer(verdict=Verdict.BAD, errors=(ErrorKind.ARITHMETIC,))
+
+
+@pytest.fixture
+def actors(world):
+    return {role: Actor(user) for role, user in world.by_role.items()}
+
+
+@pytest.fixture
+def owner(actors):
+    return actors[Role.OWNER]
+
+
+@pytest.fixture
+def search(world, owner):
+    return finished_search(owner, world.team)
+
+
+def make_queue(owner, world, search, *, items=12, rules=None, **settings):
+    queue = queues.queue_create(
+        actor=owner, team=world.team, settings=QueueSettings(**{"name": "Doses", "control_share": 0.0} | settings)
+    )
+    rules = rules or FlagRules(most_per_question=10)
+    queue_fill(actor=owner, queue=queue, source=Source("search", search.pk), rules=rules, items=items)
+    return queue
+
+
+def say(actor, assignment, answer=GOOD, client_id=None, seconds=None):
+    return work.judgement_save(
+        actor=actor, item=assignment.item, client_id=client_id or uuid4(), answers=[answer], seconds=seconds
+    )
+
+
+def test_a_search_fills_a_queue_as_the_preview_says(world, owner, search):
+    rules = FlagRules(most_per_question=10)
+    source = Source("search", search.pk)
+    seen = filling_preview(team=world.team, source=source, rules=rules, items=100)
+    assert (seen.steps, seen.total, seen.model) == (12, 12, "")
+    queue = make_queue(owner, world, search, items=100, rules=rules)
+    rows = list(selectors.items_of(queue=queue))
+    assert {rule: n for rule, n in seen.chosen.items() if n} == {
+        rule: n for rule, n in selectors.fillings_of(queue=queue)[0].counts.items()
+    }
+    assert len(rows) == 12
+    dropped = next(row for row in rows if row.shown["steps"] == ["A worse thought."])
+    assert dropped.shown["prefix"] == ["Let us see.", "A first thought."]
+    assert dropped.shown["siblings"] == ["The answer is 7."]
+    assert (dropped.kept["steps"][0]["drop"], dropped.kept["steps"][0]["right"]) == (0.5, 1)
+    with pytest.raises(queues.QueueError, match="no steps that this queue does not have"):
+        queue_fill(actor=owner, queue=queue, source=source, rules=rules, items=5)
+
+
+def test_shares_and_the_most_of_a_question_decide_what_is_chosen(world, owner, search):
+    rules = FlagRules(most_per_question=1, flagged=0, drop=100, disagreement=0, bad_in_right=0, reflection=0,
+                      uncertain=0, random=0)  # fmt: skip
+    queue = make_queue(owner, world, search, items=2, rules=rules)
+    filling = selectors.fillings_of(queue=queue)[0]
+    assert (filling.asked, filling.added, filling.counts) == (2, 2, {"drop": 2})
+    filling = queue_fill(actor=owner, queue=queue, source=Source("search", search.pk), rules=rules, items=9)
+    assert filling.added == 1, "three steps drop; the two that the queue has are not looked at again"
+    assert len(set(selectors.items_of(queue=queue).values_list("step_hash", "prefix_hash"))) == 3
+
+
+def test_flagged_steps_of_trees_become_items(world, owner, search):
+    tree = Tree.objects.filter(job=search).earliest("position")
+    flags = [services.step_flag(actor=owner, tree=tree, idx=idx, comment="Look") for idx in (2, 2, 4)]
+    queue = queues.queue_create(actor=owner, team=world.team, settings=QueueSettings(name="Flagged"))
+    filling = flags_send(actor=owner, queue=queue, flags=list(selectors.flags_of(team=world.team)))
+    assert flags and (filling.added, filling.counts) == (2, {"flagged": 2})
+    assert all(row.priority > 0 and row.source == tree.pk for row in selectors.items_of(queue=queue))
+
+
+def test_k_people_judge_an_item_and_nobody_twice(world, actors, owner, search):
+    queue = make_queue(owner, world, search, items=3, wanted=2)
+    people = [actors[role] for role in (Role.OWNER, Role.MANAGER, Role.ANNOTATOR)]
+    judged = []
+    for actor in people:
+        while (pulled := work.item_pull(actor=actor, queue=queue)).assignment:
+            judged.append((pulled.assignment.item_id, actor.user.pk))
+            say(actor, pulled.assignment)
+    assert pulled.reason is work.Nothing.DONE
+    assert len(judged) == len(set(judged)) == 6
+    progress = queues_progress(queues=[queue.pk])[queue.pk]
+    assert (progress.items, progress.completed, progress.judgements, progress.wanted) == (3, 3, 6, 6)
+    assert [each.judged for each in people_progress(queue=queue)] == [3, 3]
+    assert my_progress(actor=people[2], queues=[queue])[queue.pk].left == 0
+    queues.queue_change(actor=owner, queue=queue, settings=QueueSettings(name="Doses", wanted=3, control_share=0))
+    assert work.item_pull(actor=people[2], queue=queue).assignment is not None, "one more is wanted of each"
+
+
+def test_a_pull_again_gives_what_one_holds_and_the_next_when_asked(world, actors, owner, search):
+    queue = make_queue(owner, world, search)
+    anna = actors[Role.ANNOTATOR]
+    first = work.item_pull(actor=anna, queue=queue).assignment
+    assert work.item_pull(actor=anna, queue=queue).assignment.pk == first.pk, "a reload shows the same item"
+    second = work.item_pull(actor=anna, queue=queue, holding=[first.item_id]).assignment
+    third = work.item_pull(actor=anna, queue=queue, holding=[first.item_id, second.item_id]).assignment
+    assert len({first.item_id, second.item_id, third.item_id}) == 3
+    held = [first.item_id, second.item_id, third.item_id]
+    assert work.item_pull(actor=anna, queue=queue, holding=held).reason is work.Nothing.HOLDING
+    work.item_release(actor=anna, item=second.item, skip=True)
+    fourth = work.item_pull(actor=anna, queue=queue, holding=held).assignment
+    assert fourth.item_id not in held, "what was skipped does not come again"
+
+
+def test_limits_names_and_closing_stop_a_pull(world, actors, owner, search):
+    queue = make_queue(owner, world, search, per_person=1, named_only=True)
+    anna = actors[Role.ANNOTATOR]
+    assert work.item_pull(actor=anna, queue=queue).reason is work.Nothing.NOT_NAMED
+    with pytest.raises(queues.QueueError, match="annotators of the team"):
+        queues.members_set(actor=owner, queue=queue, users=[world.by_role[Role.VIEWER].pk])
+    queues.members_set(actor=owner, queue=queue, users=[anna.user.pk])
+    held = work.item_pull(actor=anna, queue=queue).assignment
+    queue = queues.queue_close(actor=owner, queue=queue)
+    assert work.item_pull(actor=anna, queue=queue).reason is work.Nothing.CLOSED
+    assert not say(anna, held).late, "what somebody has at hand can still be saved"
+    queue = queues.queue_reopen(actor=owner, queue=queue)
+    assert work.item_pull(actor=anna, queue=queue).reason is work.Nothing.LIMIT
+
+
+def test_an_expired_lock_goes_to_somebody_else_and_its_late_save_is_kept(world, actors, owner, search):
+    queue = make_queue(owner, world, search, items=1, wanted=1)
+    anna, max_ = actors[Role.ANNOTATOR], actors[Role.MANAGER]
+    held = work.item_pull(actor=anna, queue=queue).assignment
+    assert work.item_pull(actor=max_, queue=queue).reason is work.Nothing.DONE
+    Assignment.objects.filter(pk=held.pk).update(expires=timezone.now() - timedelta(seconds=1))
+    others = work.item_pull(actor=max_, queue=queue).assignment
+    assert others.item_id == held.item_id
+    assert work.lock_renew(actor=anna, item=held.item) is None, "it is somebody else's now"
+    saved = say(anna, held, BAD)
+    assert saved.late and Judgement.objects.get().late
+    say(max_, others)
+    row = QueueItem.objects.get()
+    assert (row.judged, row.taken, row.is_free) == (2, 2, False), "both are kept"
+    assert queues_progress(queues=[queue.pk])[queue.pk].judgements == 1, "one was wanted"
+
+
+def test_a_lock_that_ran_out_unnoticed_is_renewed_by_activity(world, actors, owner, search):
+    queue = make_queue(owner, world, search, items=1, wanted=1)
+    anna = actors[Role.ANNOTATOR]
+    held = work.item_pull(actor=anna, queue=queue).assignment
+    Assignment.objects.filter(pk=held.pk).update(expires=timezone.now() - timedelta(seconds=1))
+    assert work.locks_expire(queue=queue) == 1
+    assert QueueItem.objects.get().is_free
+    again = work.lock_renew(actor=anna, item=held.item)
+    assert again.state == "locked" and not QueueItem.objects.get().is_free
+    assert not say(anna, held).late
+
+
+def test_saving_twice_is_one_judgement_and_another_window_is_told(world, actors, owner, search):
+    queue = make_queue(owner, world, search, items=2)
+    anna = actors[Role.ANNOTATOR]
+    held, name = work.item_pull(actor=anna, queue=queue).assignment, uuid4()
+    first, again = (say(anna, held, client_id=name) for _ in range(2))
+    assert (first.repeated, again.repeated) == (False, True)
+    assert first.judgements[0].pk == again.judgements[0].pk
+    with pytest.raises(work.AlreadyJudged, match="another window"):
+        say(anna, held, BAD)
+    other = work.item_pull(actor=anna, queue=queue).assignment
+    with pytest.raises(work.JudgingError, match="another item"):
+        say(anna, other, client_id=name)
+    with pytest.raises(work.NotGiven):
+        say(actors[Role.MANAGER], held)
+    assert Judgement.objects.count() == 1
+
+
+def test_taking_back_is_blind_until_the_answer_is_seen_then_a_change_is_kept_beside(world, actors, owner, search):
+    queue = make_queue(owner, world, search, items=1)
+    anna = actors[Role.ANNOTATOR]
+    held = work.item_pull(actor=anna, queue=queue).assignment
+    say(anna, held)
+    work.judgement_undo(actor=anna, item=held.item)
+    assert QueueItem.objects.get().judged == 0
+    assert not selectors.judgements_of(queue=queue, which="blind").exists()
+    say(anna, held, BAD)
+    work.item_reveal(actor=anna, item=held.item)
+    with pytest.raises(work.SeenBefore, match="both will be kept"):
+        work.judgement_undo(actor=anna, item=held.item)
+    changed = work.judgement_revise(actor=anna, item=held.item, client_id=uuid4(), answers=[GOOD])
+    rows = list(Judgement.objects.order_by("round"))
+    assert [(row.round, row.verdict, row.blind) for row in rows] == [
+        (1, "good", True), (2, "bad", True), (3, "good", False)
+    ]  # fmt: skip
+    assert [row.verdict for row in selectors.judgements_of(queue=queue, which="blind")] == ["bad"]
+    assert [row.verdict for row in selectors.judgements_of(queue=queue, which="current")] == ["good"]
+    assert (changed.assignment.blind_round, QueueItem.objects.get().judged) == (2, 1)
+
+
+def test_who_reads_an_item_in_review_is_not_given_it_any_more(world, actors, owner, search):
+    queue = make_queue(owner, world, search, items=1)
+    row = QueueItem.objects.get()
+    review.item_seen(actor=owner, item=row)
+    assert work.item_pull(actor=owner, queue=queue).reason is work.Nothing.DONE
+    with pytest.raises(work.SeenBefore):
+        say(owner, Assignment.objects.get())
+    anna = actors[Role.ANNOTATOR]
+    work.item_pull(actor=anna, queue=queue)
+    with pytest.raises(work.JudgingError, match="to judge"):
+        review.item_seen(actor=anna, item=row)
+
+
+def test_control_items_come_among_the_others_and_once_to_everybody(world, actors, owner, search):
+    queue = make_queue(owner, world, search, items=12, wanted=1, control_share=0.5)
+    for row in list(selectors.items_of(queue=queue)[:4]):
+        review.control_set(actor=owner, item=row, answers=[BAD])
+    given = {}
+    for role in (Role.ANNOTATOR, Role.MANAGER):
+        while held := work.item_pull(actor=actors[role], queue=queue).assignment:
+            given.setdefault(role, []).append(held.item.is_control)
+            say(actors[role], held)
+    assert sum(given[Role.ANNOTATOR]) == sum(given[Role.MANAGER]) == 4
+    assert given[Role.ANNOTATOR][:4] != [True] * 4, "not all of them at first"
+    progress = queues_progress(queues=[queue.pk])[queue.pk]
+    assert (progress.items, progress.completed, progress.controls) == (8, 8, 4)
+    review.control_set(actor=owner, item=QueueItem.objects.filter(is_control=True)[0], answers=None)
+    assert queues_progress(queues=[queue.pk])[queue.pk].completed == 9
+
+
+def test_a_trajectory_is_judged_up_to_its_first_bad_step(world, actors, owner, search):
+    make_queue(owner, world, search, mode="trajectory")
+    assert QueueItem.objects.count() == 6, "every stated answer of three trees"
+    long = QueueItem.objects.filter(steps=3)[0]
+    answers = [StepAnswer(position=at, verdict=verdict) for at, verdict in enumerate(("good", "bad", "good"))]
+    for wrong in (answers[:1], answers[1:], [answers[0], answers[2]]):
+        with pytest.raises(work.JudgingError):
+            work.answers_check(item=long, answers=wrong)
+    work.answers_check(item=long, answers=answers[:2])
+    work.answers_check(item=long, answers=answers)
+
+
+def test_decisions_are_kept_one_after_the_other(world, owner, search):
+    make_queue(owner, world, search, items=1)
+    row, name = QueueItem.objects.get(), uuid4()
+    for answers, client_id in (([GOOD], name), ([GOOD], name), ([BAD], uuid4())):
+        review.item_adjudicate(actor=owner, item=row, answers=answers, client_id=client_id)
+    assert [each.verdict for each in selectors.item_history(item=row)[1]] == ["good", "bad"]
+
+
+def test_items_outlive_the_search_that_they_came_from(world, owner, search):
+    make_queue(owner, world, search, items=5)
+    search_delete(actor=owner, job=search)
+    assert QueueItem.objects.filter(source_job=search.pk).count() == 5
