@@ -1,7 +1,7 @@
 """The limited process that opens an uploaded file: `python -m workers.read_file`, started by workers.reading alone.
 
-One order on its input, one line for each thing on its output: `V` a preview, `Q` a question, `E` a row that is none,
-`P` the place in the file, `!` why the file is refused, `.` the end. Knows no Django and no database.
+One order on its input, one line for each thing on its output: `V` a preview, `Q` a question, `J` a judgement, `E` a
+row that is none, `P` the place in the file, `!` why the file is refused, `.` the end. Knows no Django and no database.
 """
 
 import gc
@@ -30,7 +30,9 @@ def main() -> None:
     os.dup2(2, 1)  # what libraries print must not get between
     try:
         mapping = ColumnMapping.model_validate(order["mapping"]) if order["mapping"] else None
-        if order["what"] == "preview":
+        if order["what"] == "judgements":
+            _judgements(out, path, order["form"], order["skip"])
+        elif order["what"] == "preview":
             found = preview_file(path, mapping=mapping, stem=order["stem"])
             out.write(b"V" + found.model_dump_json().encode() + b"\n")
         else:
@@ -56,6 +58,22 @@ def _rows(out: BinaryIO, path: Path, mapping: ColumnMapping | None, stem: str, s
             out.write(b"E" + told.model_dump_json().encode() + b"\n")
         else:
             out.write(b"Q" + row.question.model_dump_json().encode() + b"\n")
+
+
+def _judgements(out: BinaryIO, path: Path, form: Any, skip: int) -> None:
+    from meds3core.judgements.files import read_judgements
+
+    opened: list[Any] = []
+    for count, row in enumerate(read_judgements(path, form=form, opened=opened.append)):
+        if count % _PLACE_EVERY == 0 and opened:
+            out.write(b"P%d\n" % opened[0].tell())
+        if count < skip:
+            continue
+        if isinstance(row, RowError):
+            told = row.model_copy(update={"field": _plain(row.field), "message": _plain(row.message)})
+            out.write(b"E" + told.model_dump_json().encode() + b"\n")
+        else:
+            out.write(b"J" + row.model_dump_json().encode() + b"\n")
 
 
 def _plain(text: str) -> str:

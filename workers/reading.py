@@ -22,6 +22,7 @@ from meds3core.data.records import ColumnMapping
 from meds3core.data.rows import RowError
 from meds3core.errors import Cancelled, UserError
 from meds3core.progress import CancelToken
+from meds3core.types.judgements import StepJudgement
 from meds3core.types.question import Question
 from workers.limited import Limits, limited_process
 
@@ -70,6 +71,20 @@ def rows(path: Path, *, stem: str, mapping: ColumnMapping | None, skip: int, can
                 yield Place(int(body))
 
 
+def judgements(
+    path: Path, *, form: str | None, skip: int, cancel: CancelToken
+) -> Iterator[StepJudgement | RowError | Place]:
+    """What a file of judgements holds behind the first `skip`. Raises `FileRefused`, `Cancelled`."""
+    with _reader("judgements", path, "", None, skip, settings.IMPORT_SECONDS, cancel, form=form) as lines:
+        for sign, body in lines:
+            if sign == b"J":
+                yield StepJudgement.model_validate_json(body)
+            elif sign == b"E":
+                yield RowError.model_validate_json(body)
+            elif sign == b"P":
+                yield Place(int(body))
+
+
 @contextmanager
 def _reader(
     what: str,
@@ -80,8 +95,9 @@ def _reader(
     seconds: float,
     cancel: CancelToken,
     patience: float | None = None,
+    form: str | None = None,
 ) -> Iterator[Iterator[tuple[bytes, bytes]]]:
-    order = {"what": what, "path": str(path.resolve()), "stem": stem, "skip": skip}
+    order = {"what": what, "path": str(path.resolve()), "stem": stem, "skip": skip, "form": form}
     given = json.dumps(order | {"mapping": mapping.model_dump(mode="json") if mapping else None})
     memory = settings.IMPORT_MEMORY_BYTES
     # A Parquet file is mapped: its size is address space, not memory.

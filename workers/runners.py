@@ -11,6 +11,8 @@ RUNNERS: Mapping[str, str] = {
     "search": "workers.kinds.search.run",
     "tree-scoring": "workers.kinds.tree_scoring.run",
     "labels": "workers.kinds.labels.run",
+    "judged-labels": "workers.kinds.judged_labels.run",
+    "judgement-import": "workers.kinds.judgement_import.run",
     "pass-rates": "workers.kinds.pass_rates.run",
     "sft": "workers.kinds.training.run",
     "dpo": "workers.kinds.training.run",

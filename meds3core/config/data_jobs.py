@@ -64,6 +64,7 @@ EXPORT_FORMATS: dict[str, tuple[str, ...]] = {
     "trees": ("jsonl",),
     "labels": ("zip",),
     "evaluation": ("jsonl", "csv"),
+    "queue": ("jsonl", "csv", "prm800k", "trl"),
 }
 """Formats of each kind of thing that can be exported, the usual one first."""
 
@@ -73,7 +74,7 @@ class ExportSpec(Spec):
 
     kind: Literal["export"] = "export"
     what: Reference
-    format: Literal["jsonl", "csv", "zip"] = "jsonl"
+    format: Literal["jsonl", "csv", "zip", "prm800k", "trl"] = "jsonl"
     form: Literal["exact", "spreadsheet"] = Field(
         default="exact", description="Of CSV. Spreadsheet: cells that a spreadsheet would run are put in quotes"
     )

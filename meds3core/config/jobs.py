@@ -20,7 +20,13 @@ from meds3core.config.decoding import SampleConfig, ScorerConfig
 from meds3core.config.engine import TransformersEngineConfig, VllmEngineConfig
 from meds3core.config.evaluation import CollectConfig, EvaluationConfig
 from meds3core.config.evolution import EvolutionConfig
-from meds3core.config.labels import PairLabelConfig, SftLabelConfig, StepLabelConfig
+from meds3core.config.labels import (
+    JudgementLabelConfig,
+    PairLabelConfig,
+    PeopleConfig,
+    SftLabelConfig,
+    StepLabelConfig,
+)
 from meds3core.config.references import Reference, Registered, Spec
 from meds3core.config.search import SearchConfig
 from meds3core.config.training import DpoConfig, GrpoConfig, OrmConfig, PrmConfig, SftConfig
@@ -100,6 +106,26 @@ class LabelsSpec(Spec):
         return self
 
 
+class JudgedLabelsSpec(Spec):
+    """What people said in queues becomes a label set: frozen, with a hash of its content."""
+
+    kind: Literal["judged-labels"] = "judged-labels"
+    name: str = Field(default="", max_length=200, description="Of the label set; empty: the job's title")
+    queues: tuple[Reference, ...] = Field(min_length=1, max_length=64)
+    judged: JudgementLabelConfig = JudgementLabelConfig()
+
+
+class JudgementImportSpec(Spec):
+    """Judgements that were made elsewhere come into a queue, steps and all."""
+
+    kind: Literal["judgement-import"] = "judgement-import"
+    upload: Reference
+    queue: Reference
+    form: Literal["jsonl", "prm800k", "label-studio"] | None = Field(
+        default=None, description="Form of the file; None: told from its lines"
+    )
+
+
 class _TrainingSpec(Spec):
     policy: Reference
     labels: Reference
@@ -125,6 +151,27 @@ class PrmSpec(_TrainingSpec):
 
     kind: Literal["prm"] = "prm"
     training: PrmConfig = PrmConfig()
+    beside: tuple[Reference, ...] = Field(
+        default=(), max_length=16, description="More label sets to learn from together, of rollouts or of people"
+    )
+    people: PeopleConfig = Field(
+        default=PeopleConfig(), description="How people's labels and rollouts' go together, where there are both"
+    )
+    compare: Reference | None = Field(
+        default=None,
+        description="The process reward model that the new one is compared with, on judged steps that are held out",
+    )
+
+    @model_validator(mode="after")
+    def _names_label_sets(self) -> Self:
+        named = [one.id for one in (self.labels, *self.beside) if isinstance(one, Registered)]
+        if any(isinstance(one, Registered) and one.kind != "labels" for one in self.beside):
+            raise ValueError("beside names label sets")
+        if len(set(named)) != len(named):
+            raise ValueError("a label set is named twice")
+        if isinstance(self.compare, Registered) and self.compare.kind != "model":
+            raise ValueError("compare names a model")
+        return self
 
 
 class OrmSpec(_TrainingSpec):
@@ -166,11 +213,22 @@ class EvaluationSpec(Spec):
     prm: Reference | None = Field(default=None, description="Process reward model that scores the samples")
     orm: Reference | None = Field(default=None, description="Outcome reward model that scores the samples")
     engine: Engine | Registered = TransformersEngineConfig()
+    judged: tuple[Reference, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Label sets of people: the process reward model is measured on their steps",
+    )
     collect: CollectConfig = CollectConfig()
     scoring: ScorerConfig = ScorerConfig()
     figures: EvaluationConfig = EvaluationConfig()
     limit: int | None = Field(default=None, ge=1, description="The first so many questions; None: all")
     concurrency: int = Field(default=256, ge=1, le=4096, description="Answers that are written at once")
+
+    @model_validator(mode="after")
+    def _measures_a_reward_model(self) -> Self:
+        if self.judged and self.prm is None:
+            raise ValueError("judged steps measure a process reward model: name one (prm)")
+        return self
 
 
 class Restart(Record):
@@ -247,6 +305,8 @@ JobSpec = Annotated[
     | SearchSpec
     | TreeScoringSpec
     | LabelsSpec
+    | JudgedLabelsSpec
+    | JudgementImportSpec
     | SftSpec
     | DpoSpec
     | PrmSpec

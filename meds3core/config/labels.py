@@ -59,7 +59,7 @@ class JudgementLabelConfig(Record):
         default="good", description="What a neutral step counts as: 1, 0.5, 0, or nothing"
     )
     revised: bool = Field(
-        default=False, description="Whether a later judgement, made in sight of the scores, replaces a person's first"
+        default=True, description="Whether a later judgement, made in sight of the scores, replaces a person's first"
     )
     controls: bool = Field(default=False, description="Whether planted control items become labels too")
 

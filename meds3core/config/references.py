@@ -13,7 +13,9 @@ from pydantic import Field, model_validator
 from meds3core.config.engine import OpenAIEngineConfig, VllmEngineConfig
 from meds3core.types.record import Record
 
-RegisteredKind = Literal["upload", "dataset", "model", "endpoint", "trees", "labels", "evaluation", "evolution"]
+RegisteredKind = Literal[
+    "upload", "dataset", "model", "endpoint", "trees", "labels", "evaluation", "evolution", "queue"
+]
 
 
 class LocalPath(Record):

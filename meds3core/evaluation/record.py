@@ -59,6 +59,16 @@ class QuestionRow(Record):
     strategies: dict[str, float] = Field(default_factory=dict)
 
 
+class JudgedSteps(Record):
+    """A process reward model on the steps of one label set, whoever wrote them."""
+
+    name: str = Field(description="Of the label set")
+    content_hash: str = Field(description="Of its records")
+    trajectories: int
+    too_long: int = Field(description="Trajectories that did not fit the reward model")
+    steps: tuple[StepFigures, ...] = Field(description="Given the steps before: all, and those in right answers")
+
+
 class ScorerFigures(Record):
     """One reward model. The step figures need a judge; an ORM has none."""
 
@@ -70,6 +80,7 @@ class ScorerFigures(Record):
     thresholds: FlagThresholds | None = None
     steps: tuple[StepFigures, ...] = Field(default=(), description="Both truths, all answers and right answers only")
     too_long: int = Field(default=0, description="Samples that did not fit the reward model")
+    judged: tuple[JudgedSteps, ...] = Field(default=(), description="Against label sets of people")
 
 
 class Evaluation(Record):

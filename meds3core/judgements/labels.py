@@ -69,8 +69,8 @@ def judged_labels(judgements: Iterable[StepJudgement], config: JudgementLabelCon
 def step_label(said: Sequence[StepJudgement], config: JudgementLabelConfig, dropped: Tally) -> float | None:
     """One label for a step, in [0, 1]; None: it gets none, and `dropped` says why.
 
-    A reviewer's word decides alone. Else everybody has one vote: the first, blind word, or with `config.revised` the
-    last one. majority: more than half of the votes; mean: their mean; unanimous: all the same.
+    A reviewer's word decides alone. Else everybody has one vote: the last one, or without `config.revised` the
+    first, blind one. majority: more than half of the votes; mean: their mean; unanimous: all the same.
     """
     final = [one for one in said if one.adjudicated]
     if final:

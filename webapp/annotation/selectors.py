@@ -64,6 +64,11 @@ def queue_of(*, team: Team, queue_id: UUID) -> AnnotationQueue:
     return found
 
 
+def queue_usable(team: Team, queue_id: UUID) -> bool:
+    """Whether a job of the team may read this queue: its own."""
+    return AnnotationQueue.objects.filter(team=team, pk=queue_id).exists()
+
+
 def items_of(*, queue: AnnotationQueue) -> QuerySet[QueueItem]:
     """A queue's items with all they keep back: for reviewers, never for annotators."""
     return QueueItem.objects.filter(queue=queue).order_by("-priority", "id")

@@ -24,6 +24,7 @@ from webapp.accounts.actors import Actor
 from webapp.accounts.audit import audit_write
 from webapp.accounts.models import Team
 from webapp.accounts.rules import Action
+from webapp.annotation.models import AnnotationQueue
 from webapp.common.files import Store, folder_of
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.selectors import questions_of
@@ -35,12 +36,21 @@ from webapp.registry.models import LabelSet
 
 SMALL_ROWS = 5_000
 SMALL_CHARACTERS = 8 << 20
-TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8", "zip": "application/zip"}
+EXTENSIONS = {"prm800k": "prm800k.jsonl", "trl": "trl.jsonl"}
+"""Of file names, where it is not the format's name."""
+TYPES = {
+    "jsonl": "application/x-ndjson",
+    "prm800k": "application/x-ndjson",
+    "trl": "application/x-ndjson",
+    "csv": "text/csv; charset=utf-8",
+    "zip": "application/zip",
+}
 ACTIONS: Mapping[str, Action] = {
     "dataset": Action.DATASET_VIEW,
     "trees": Action.TREE_VIEW,
     "labels": Action.MODEL_VIEW,
     "evaluation": Action.EVALUATION_VIEW,
+    "queue": Action.ITEM_REVIEW,
 }
 """What somebody must be allowed to see to fetch an export of it."""
 
@@ -49,6 +59,7 @@ _NAMES: Mapping[str, Callable[[UUID], Any]] = {
     "trees": lambda key: Job.objects.filter(pk=key).first(),
     "labels": lambda key: LabelSet.objects.filter(pk=key).first(),
     "evaluation": lambda key: Evaluation.objects.filter(pk=key).first(),
+    "queue": lambda key: AnnotationQueue.objects.filter(pk=key).first(),
 }
 
 

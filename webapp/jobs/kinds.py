@@ -44,6 +44,10 @@ KINDS: Mapping[str, Kind] = {
     "search": Kind("Search", Queue.GPU, offered=True, standing="webapp.trees.selectors.search_standing"),
     "tree-scoring": Kind("Scoring of trees", Queue.GPU, offered=True, goes_on=True),
     "labels": Kind("Label build", Queue.CPU, longest_hours=24, offered=True),
+    "judged-labels": Kind("Labels from judgements", Queue.CPU, longest_hours=24, offered=True),
+    "judgement-import": Kind(
+        "Import of judgements", Queue.CPU, longest_hours=24, offered=True, goes_on=True, needs=Action.QUEUE_CHANGE
+    ),
     "sft": Kind("Fine-tuning", Queue.GPU, offered=True),
     "dpo": Kind("Preference training", Queue.GPU, offered=True),
     "prm": Kind("Process reward model", Queue.GPU, offered=True),

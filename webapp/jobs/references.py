@@ -23,6 +23,7 @@ REGISTERED: Mapping[RegisteredKind, str] = {
     "labels": "webapp.registry.selectors.label_set_usable",
     "evaluation": "webapp.evaluations.selectors.evaluation_usable",
     "evolution": "webapp.jobs.selectors.evolution_usable",
+    "queue": "webapp.annotation.selectors.queue_usable",
 }
 """For each kind of reference, by dotted name: whether the team may use the thing (its own, or the system team's)."""
 

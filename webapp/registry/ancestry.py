@@ -14,6 +14,7 @@ from django.urls import NoReverseMatch, reverse
 
 from webapp.accounts.models import Team
 from webapp.accounts.selectors import theirs
+from webapp.annotation.models import AnnotationQueue
 from webapp.common.graphs import Drawing, Node, draw
 from webapp.datasets.models import DatasetVersion
 from webapp.evaluations.models import Evaluation
@@ -37,6 +38,7 @@ ICONS = {
     "model": "box",
     "evaluation": "chart-bar",
     "evolution": "refresh",
+    "queue": "list-check",
 }
 WORDS = {
     "upload": "files that were sent",
@@ -46,6 +48,7 @@ WORDS = {
     "model": "model",
     "evaluation": "evaluation",
     "evolution": "loop",
+    "queue": "judgements of people",
 }
 TABLES: dict[str, Any] = {
     "model": ModelVersion,
@@ -267,6 +270,9 @@ class _Walk:
             rows = TABLES[kind].objects.filter(theirs(self._team), pk=thing)
             row = (rows.select_related("dataset") if kind == "dataset" else rows).first()
             return self._row(kind, row) if row else self._gone(kind, thing)
+        if kind == "queue":
+            queue = AnnotationQueue.objects.filter(team=self._team, pk=thing).first()
+            return self._queue(queue) if queue else self._gone(kind, thing)
         if kind == "upload":
             known = Upload.objects.filter(pk=thing).exists()
             return Thing(kind, thing, "", "An upload" if known else "An upload, deleted", "", "", None, "")
@@ -280,6 +286,13 @@ class _Walk:
             url = ""
         digest = str(getattr(row, "content_hash", ""))
         return Thing(kind, row.pk, "", str(row), url, digest, self._job(row.job_id), stage)
+
+    def _queue(self, queue: AnnotationQueue) -> Thing:
+        try:
+            url = reverse("queue", args=[self._team.slug, queue.pk])
+        except NoReverseMatch:
+            url = ""
+        return Thing("queue", queue.pk, "", str(queue), url, "", None, "")
 
     def _trees(self, job: Job, stage: str) -> Thing:
         url = reverse("search", args=[self._team.slug, job.pk])

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+from webapp.annotation.models import AnnotationQueue
 from webapp.datasets.models import DatasetVersion
 from webapp.evaluations.models import Evaluation
 from webapp.jobs.models import Job, JobInput
@@ -63,6 +64,11 @@ def _endpoint(thing: UUID) -> dict[str, Any] | None:
     return {"name": row.name, "model": row.model} if row else None
 
 
+def _queue(thing: UUID) -> dict[str, Any] | None:
+    row = AnnotationQueue.objects.filter(pk=thing).first()
+    return {"name": row.name} if row else None
+
+
 _DESCRIBED: Mapping[str, Callable[[UUID], dict[str, Any] | None]] = {
     "dataset": _dataset,
     "model": _model,
@@ -72,4 +78,5 @@ _DESCRIBED: Mapping[str, Callable[[UUID], dict[str, Any] | None]] = {
     "evolution": _trees,
     "upload": _upload,
     "endpoint": _endpoint,
+    "queue": _queue,
 }

@@ -35,7 +35,7 @@ from webapp.uploads.selectors import bytes_announced, is_in_use, open_uploads, u
 ACTION_OF: Mapping[str, Action] = {
     Upload.Purpose.DATASET: Action.DATASET_CHANGE,
     Upload.Purpose.MODEL: Action.MODEL_CHANGE,
-    Upload.Purpose.JUDGEMENTS: Action.DATASET_CHANGE,
+    Upload.Purpose.JUDGEMENTS: Action.QUEUE_CHANGE,
 }
 """What a person must be allowed to do to send files for a purpose."""
 

@@ -1,4 +1,4 @@
-"""An export: questions, trees, labels or an evaluation as one file, `files/exports/<job>/<name>`, for download."""
+"""An export: questions, trees, labels, judgements, evaluations as one file, `files/exports/<job>/<name>`, to fetch."""
 
 import hashlib
 import json
@@ -6,15 +6,17 @@ import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from meds3core.config.data_jobs import ExportSpec
 from meds3core.config.references import Registered
 from meds3core.data.tables import CsvWriter, question_lines
 from meds3core.errors import Cancelled
+from meds3core.judgements.files import OutForm
 from meds3core.progress import ProgressEvent
+from webapp.annotation.exports import judgements_count, queue_lines
 from webapp.common.files import Store, folder_of
-from webapp.datasets.exports import file_name, name_of
+from webapp.datasets.exports import EXTENSIONS, file_name, name_of
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.selectors import questions_of
 from webapp.evaluations.models import Evaluation, QuestionResult
@@ -30,9 +32,9 @@ LOOK_EVERY = 200
 def run(context: JobContext) -> Mapping[str, Any]:
     """Write the file under another name, then give it its own; the result says which, how long, and its hash."""
     spec: ExportSpec = context.spec
-    what = inputs.registered(spec.what, "dataset", "trees", "labels", "evaluation")
+    what = inputs.registered(spec.what, "dataset", "trees", "labels", "evaluation", "queue")
     reports.stage_begin(job_id=context.job_id, attempt=context.attempt, name="Writing")
-    name = file_name(name_of(what), spec.format)
+    name = file_name(name_of(what), EXTENSIONS.get(spec.format, spec.format))
     draft = context.folder / f"{name}.part"
     table = CsvWriter(spec.form)
     if what.kind == "labels":
@@ -54,6 +56,8 @@ def _lines(spec: ExportSpec, what: Registered, table: CsvWriter) -> Iterator[str
             )
         case "trees":
             return (line + "\n" for line in inputs.tree_lines(what))
+        case "queue":
+            return queue_lines(queue_id=what.id, form=cast(OutForm, spec.format), table=table)
         case _:
             return _evaluation(what, table) if spec.format == "csv" else _evaluation_lines(what)
 
@@ -98,6 +102,8 @@ def _total(what: Registered) -> int | None:
             return int(DatasetVersion.objects.values_list("questions", flat=True).get(pk=what.id))
         case "trees":
             return Tree.objects.filter(job=what.id).count()
+        case "queue":
+            return judgements_count(queue_id=what.id)
         case _:
             return None
 

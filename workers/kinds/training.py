@@ -22,6 +22,7 @@ from workers.context import JobContext
 from workers.devices import device_wait
 from workers.identity import devices
 from workers.keeping import kept_folder
+from workers.kinds.worth import labels_beside, labels_worth
 from workers.patience import patiently
 
 Spec = SftSpec | DpoSpec | PrmSpec | OrmSpec | GrpoSpec
@@ -41,8 +42,10 @@ def run(context: JobContext) -> Mapping[str, Any]:
             data = inputs.questions_file(spec.questions, folder)
         else:
             data = inputs.labels_folder(spec.labels)
+        more = labels_beside(context, spec, data)
         name = spec.name or context.title
-        job = TrainJob(start=start, data=data, config=spec.training, out=folder / "out" / _folder_name(name))
+        out = folder / "out" / _folder_name(name)
+        job = TrainJob(start=start, data=data, config=spec.training, out=out, beside=more.beside, people=more.people)
         reports.stage_begin(job_id=context.job_id, attempt=context.attempt, name="Training")
         device_wait(context)
         sink, at_once = TrainingSink(context, job.out), sum(one["uuid"] != CPU for one in devices())
@@ -58,6 +61,7 @@ def run(context: JobContext) -> Mapping[str, Any]:
             name=name,
             folder=trained.model,
             base_id=inputs.registered(spec.policy).id,
+            provenance=labels_worth(context, spec, trained.model, more),
         )
         model = patiently(register, context.cancel)
     return {"model": str(model.pk)} | _figures(trained)

@@ -80,11 +80,11 @@ def test_a_reviewer_decides_alone(rule):
     assert not unsure.records and unsure.counts.dropped == {reasons.UNSURE: 1}
 
 
-def test_a_later_unblinded_word_counts_only_when_asked_for():
+def test_a_later_unblinded_word_counts_unless_it_shall_not():
     first, later = judged("good"), judged("bad", blind=False)
-    made = found(first, later)
+    assert only(found(first, later)) == (None, 0.0)
+    made = found(first, later, revised=False)
     assert only(made) == (None, 1.0) and made.counts.dropped == {reasons.REVISED: 1}
-    assert only(found(first, later, revised=True)) == (None, 0.0)
 
 
 def test_control_items_become_no_labels_unless_asked_for():
