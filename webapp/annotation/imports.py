@@ -7,7 +7,7 @@ of a step is known by its content.
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import transaction
 from django.db.models import Case, F, Value, When
@@ -15,8 +15,9 @@ from django.db.models.functions import Now
 
 from meds3core.config.jobs import JudgementImportSpec
 from meds3core.config.references import Registered
+from meds3core.judgements.copying import item_copy
 from meds3core.judgements.files import InForm
-from meds3core.judgements.items import TEXT_LENGTH, ItemKept, ItemMode, ItemOrigin, ItemShown
+from meds3core.judgements.items import TEXT_LENGTH, ItemKept, ItemMode, ItemOrigin, StepFacts
 from meds3core.labels.prefix import prefix_hash
 from meds3core.types.judgements import StepJudgement
 from meds3core.types.question import OpenQuestion, Question
@@ -104,15 +105,6 @@ def judgements_bring(
 
 
 def _item(one: StepJudgement) -> NewItem:
-    shown = ItemShown(
-        question=one.question.text,
-        gold=one.gold,
-        source=one.question.source,
-        domain=one.question.domain,
-        prefix=one.bodies[:-1],
-        steps=one.bodies[-1:],
-        siblings=one.siblings,
-    )
     origin = ItemOrigin(
         kind="import",
         tree_hash=one.origin.tree,
@@ -120,7 +112,12 @@ def _item(one: StepJudgement) -> NewItem:
         prompt_hash=one.origin.prompt_hash,
         correct=one.correct,
     )
-    return NewItem(shown=shown, kept=ItemKept(question=one.question, origin=origin))
+    facts = StepFacts(verdict=one.correct)
+    copy = item_copy(
+        one.question, one.bodies[:-1], one.bodies[-1:], siblings=one.siblings, facts=(facts,), origin=origin
+    )
+    shown = copy.shown.model_copy(update={"gold": copy.shown.gold or one.gold})
+    return NewItem(replace(copy, shown=shown))
 
 
 def _save(item: QueueItem, one: StepJudgement) -> bool:

@@ -115,7 +115,7 @@ class _Contents:
             blind=blind,
             adjudicated=adjudicated,
             control=_known(row.item.known, row.position),
-            correct=origin.correct,
+            correct=kept.steps[row.position].verdict if row.position < len(kept.steps) else None,
             gold=shown.gold,
             siblings=shown.siblings if row.position == 0 else (),
             origin=Origin(tree=origin.tree_hash, policy_hash=origin.policy_hash, prompt_hash=origin.prompt_hash),

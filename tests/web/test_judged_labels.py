@@ -1,0 +1,216 @@
+"""What is made of judgements: figures of agreement, files out and in, label sets, a better reward model."""
+
+import csv
+import io
+import json
+
+import krippendorff
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from meds3core.config.data_jobs import ExportSpec
+from meds3core.config.labels import JudgementLabelConfig
+from meds3core.data.labels import read_labels
+from meds3core.errors import UserError
+from meds3core.judgements.files import judgement_lines, read_judgements
+from meds3core.types.judgements import Verdict
+from tests.judging import BAD, GOOD, filled_queue, judge_all, says
+from tests.workers.attempts import done
+from webapp.accounts.actors import Actor
+from webapp.accounts.rules import Role
+from webapp.annotation import review, selectors, work
+from webapp.annotation.agreement import agreement_of
+from webapp.annotation.imports import import_submit, judgements_bring
+from webapp.annotation.labelsets import labels_preview, labels_submit
+from webapp.annotation.models import Adjudication, Assignment, Judgement, QueueItem
+from webapp.annotation.queues import QueueSettings, queue_close, queue_create, queue_delete
+from webapp.annotation.said import judgements_said
+from webapp.common.files import Store, folder_of
+from webapp.datasets.exports import export_submit
+from webapp.jobs.services import job_submit
+from webapp.jobs.transitions import JobError
+from webapp.registry.models import LabelSet
+from webapp.uploads.services import AnnouncedFile, chunk_store, upload_complete, upload_create
+
+pytestmark = pytest.mark.django_db
+
+WORSE, WRONG = "A worse thought.", "The answer is 8."
+
+
+@pytest.fixture
+def owner(world):
+    return Actor(world.by_role[Role.OWNER])
+
+
+@pytest.fixture
+def annotator(world):
+    return Actor(world.by_role[Role.ANNOTATOR])
+
+
+@pytest.fixture
+def queue(world, owner, annotator):
+    """Twelve steps that two people judged; they disagree on the three worse thoughts."""
+    made = filled_queue(owner, world.team)
+    judge_all(annotator, made, says([WORSE, WRONG]))
+    judge_all(owner, made, says([WRONG]), seconds=3.0)
+    return made
+
+
+def test_figures_of_agreement_are_the_libraries(queue, owner, annotator):
+    found = agreement_of(queue=queue, resamples=100)
+    verdicts = [[0, 1, 1, 0] * 3, [1, 1, 1, 0] * 3]
+    figures = found.figures
+    assert figures.nominal.value == pytest.approx(krippendorff.alpha(verdicts, level_of_measurement="nominal"))
+    assert figures.pairs[0].kappa.value == pytest.approx(cohen_kappa_score(*verdicts))
+    assert (figures.judgements, figures.steps, figures.several) == (24, 12, 12)
+    assert figures.nominal.n == 3  # questions
+    by_name = {found.names[each.annotator]: each for each in figures.annotators}
+    mine = by_name[str(owner.user)]
+    assert (mine.judgements, mine.seconds, mine.control_accuracy) == (12, (3.0, 3.0, 3.0), None)
+
+
+def test_what_was_changed_in_sight_of_the_scores_counts_for_labels_and_not_for_agreement(queue, annotator):
+    before = agreement_of(queue=queue, resamples=50).figures
+    item = QueueItem.objects.filter(queue=queue, shown__steps=[WORSE]).first()
+    work.item_reveal(actor=annotator, item=item)
+    work.judgement_revise(actor=annotator, item=item, client_id=item.pk, answers=[GOOD])
+    assert agreement_of(queue=queue, resamples=50).figures == before
+    divided = labels_preview(queues=[queue], config=JudgementLabelConfig())
+    assert (divided.labels, divided.good, divided.bad) == (10, 7, 3)
+    blind = labels_preview(queues=[queue], config=JudgementLabelConfig(revised=False))
+    assert blind.labels == 9
+
+
+def test_reviewers_and_controls_count(queue, owner, annotator):
+    for item in QueueItem.objects.filter(queue=queue, shown__steps=[WORSE]):
+        review.item_adjudicate(actor=owner, item=item, answers=[GOOD])
+        review.item_adjudicate(actor=owner, item=item, answers=[BAD])  # the newest one holds
+    planted = QueueItem.objects.filter(queue=queue, shown__steps=[WRONG]).first()
+    review.control_set(actor=owner, item=planted, answers=[GOOD])
+    found = agreement_of(queue=queue, resamples=50)
+    by_name = {found.names[each.annotator]: each for each in found.figures.annotators}
+    theirs, mine = by_name[str(annotator.user)], by_name[str(owner.user)]
+    assert (theirs.decided, theirs.decided_accuracy.value, mine.decided_accuracy.value) == (3, 1.0, 0.0)
+    assert (theirs.controls, theirs.control_accuracy.value) == (1, 0.0)
+    seen = labels_preview(queues=[queue], config=JudgementLabelConfig())
+    assert (seen.labels, seen.bad) == (11, 5)  # the planted one becomes no label
+
+
+def test_a_label_set_is_frozen_and_outlives_its_queue(world, queue, owner):
+    mean = JudgementLabelConfig(rule="mean")
+    result = done(labels_submit(actor=owner, team=world.team, queues=[queue], config=mean, name="By us"))
+    row = LabelSet.objects.get(pk=result["labels"])
+    assert (row.name, row.kind, row.settings["rule"], row.counts["judgements"]) == ("By us", "steps", "mean", 24)
+    stored = read_labels(folder_of(Store.LABELS, row.pk))
+    by_step = {
+        body: label
+        for trajectory in stored.steps()
+        for body, label in zip(trajectory.bodies, trajectory.labels, strict=True)
+        if label is not None
+    }
+    assert by_step == {"A first thought.": 1.0, WORSE: 0.5, WRONG: 0.0, "The answer is 7.": 1.0}
+    ends = {trajectory.bodies[-1]: trajectory.correct for trajectory in stored.steps()}
+    assert ends == {WRONG: False, "The answer is 7.": True}
+    again = done(labels_submit(actor=owner, team=world.team, queues=[queue], config=mean))
+    assert LabelSet.objects.get(pk=again["labels"]).content_hash == row.content_hash
+    queue_close(actor=owner, queue=queue)
+    queue_delete(actor=owner, queue=queue)
+    assert read_labels(folder_of(Store.LABELS, row.pk)) == stored
+
+
+def test_another_team_s_queue_becomes_nobody_s_labels(world, queue, owner):
+    spec = {"kind": "judged-labels", "queues": [{"kind": "queue", "id": str(queue.pk)}]}
+    with pytest.raises(JobError, match="has no queue"):
+        job_submit(actor=owner, team=world.other_team, spec=spec)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "prm800k", "trl", "csv"])
+def test_a_queue_is_exported_in_every_form(world, queue, owner, form):
+    spec = {"kind": "export", "what": {"kind": "queue", "id": str(queue.pk)}, "format": form}
+    job = export_submit(actor=owner, team=world.team, spec=ExportSpec.model_validate(spec))
+    result = done(job)
+    text = (folder_of(Store.EXPORTS, job.pk) / result["file"]).read_text(encoding="utf-8")
+    if form == "csv":
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        assert len(rows) == 24 and {row["annotator"] for row in rows} == {str(a.user) for a in (owner,)} | {
+            name for name in Assignment.objects.values_list("rater_name", flat=True)
+        }
+        return
+    rows = [json.loads(line) for line in text.splitlines()]
+    expected = {"jsonl": 24, "prm800k": 12, "trl": 3}  # of a person and question two walks; of a question's good steps
+    if form != "trl":
+        assert len(rows) == expected[form]
+    assert result["file"].endswith(
+        {"jsonl": "Doses.jsonl", "prm800k": "Doses.prm800k.jsonl", "trl": "Doses.trl.jsonl"}[form]
+    )
+
+
+def test_what_was_exported_comes_into_another_queue_once(world, queue, owner, tmp_path):
+    path = tmp_path / "file.jsonl"
+    path.write_text("".join(judgement_lines(judgements_said(queue=queue), "prm800k")), encoding="utf-8")
+    other = queue_create(actor=owner, team=world.team, settings=QueueSettings(name="Brought", wanted=2))
+    said = list(read_judgements(path))
+    found = judgements_bring(actor=owner, queue=other, judgements=said)
+    assert (found.saved, found.known, found.items) == (24, 0, 12)
+    again = judgements_bring(actor=owner, queue=other, judgements=said)
+    assert (again.saved, again.known, again.items) == (0, 24, 0)
+    one, two = (agreement_of(queue=each, resamples=50).figures for each in (queue, other))
+    assert (one.nominal, one.pairs[0].kappa, one.kinds) == (two.nominal, two.pairs[0].kappa, two.kinds)
+    items = QueueItem.objects.filter(queue=other)
+    assert all((item.judged, item.taken, item.is_free) == (2, 2, False) and item.completed for item in items)
+    config = JudgementLabelConfig()
+    assert labels_preview(queues=[other], config=config).labels == labels_preview(queues=[queue], config=config).labels
+    assert set(selectors.judgements_of(queue=other).values_list("rater", flat=True)) == {
+        f"import:{name}" for name in Assignment.objects.filter(queue=queue).values_list("rater_name", flat=True)
+    }
+
+
+def test_judgements_of_reviewers_come_in_as_decisions(world, queue, owner):
+    item = QueueItem.objects.filter(queue=queue, shown__steps=[WORSE]).first()
+    review.item_adjudicate(actor=owner, item=item, answers=[BAD])
+    other = queue_create(actor=owner, team=world.team, settings=QueueSettings(name="Brought"))
+    found = judgements_bring(actor=owner, queue=other, judgements=list(judgements_said(queue=queue)))
+    assert (found.saved, found.decided) == (24, 1)
+    assert Adjudication.objects.get(queue=other).verdict == Verdict.BAD
+
+
+def sent(owner, team, content):
+    """A file of judgements that is here."""
+    content = content.encode()
+    file = AnnouncedFile("walks.jsonl", len(content))
+    upload = upload_create(actor=owner, team=team, purpose="judgements", files=[file])
+    chunk_store(file=upload.files.get(), offset=0, content=io.BytesIO(content))
+    return upload_complete(actor=owner, upload=upload)
+
+
+def test_a_file_is_imported_by_a_job_which_tells_of_bad_rows(world, queue, owner):
+    questions = {item.shown["question"] for item in QueueItem.objects.filter(queue=queue)}
+    asked = sorted(questions)[0]
+    walk = {
+        "labeler": "elsewhere",
+        "question": {"problem": asked, "ground_truth_answer": None},
+        "label": {
+            "steps": [
+                {"completions": [{"text": "A first thought.", "rating": 1}], "chosen_completion": 0},
+                {"completions": [{"text": "A new thought.", "rating": -1}], "chosen_completion": None},
+            ]
+        },
+    }
+    upload = sent(owner, world.team, json.dumps(walk) + "\n" + "{}\n")
+    result = done(import_submit(actor=owner, queue=queue, upload=upload))
+    assert (result["saved"], result["items"], result["rejected"]) == (2, 2, 1)
+    brought = Judgement.objects.filter(queue=queue, rater="import:elsewhere").select_related("item")
+    # The opener of these trees is another one than the file's: its steps are new, its question is known.
+    kinds = {row.item.kept["question"]["answer_format"]["kind"] for row in brought}
+    assert kinds == {item.kept["question"]["answer_format"]["kind"] for item in QueueItem.objects.filter(
+        queue=queue, shown__question=asked
+    )}  # fmt: skip
+    assert sorted(row.verdict for row in brought) == ["bad", "good"]
+    again = done(import_submit(actor=owner, queue=queue, upload=upload))
+    assert (again["saved"], again["known"], again["items"]) == (0, 2, 0)
+
+
+def test_a_file_without_a_judgement_is_refused_with_words(world, queue, owner):
+    job = import_submit(actor=owner, queue=queue, upload=sent(owner, world.team, '{"a": 1}\n'))
+    with pytest.raises(UserError, match="holds no judgement"):
+        done(job)
