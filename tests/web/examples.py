@@ -13,7 +13,10 @@ from uuid import uuid4
 from django.test import override_settings
 
 from meds3core.config.jobs import JOB_SPEC
+from meds3core.judgements.flagging import FlagRules
+from meds3core.judgements.items import StepAnswer
 from meds3core.sandbox.questions import generate
+from meds3core.types.judgements import Verdict
 from tests.evaluations import measured
 from tests.evolutions import small_loop
 from tests.trees import built_labels, finished_search, search_spec
@@ -24,8 +27,11 @@ from webapp.accounts.models import ApiToken, Membership, Team
 from webapp.accounts.rules import Role
 from webapp.accounts.selectors import user_by_name
 from webapp.accounts.services import membership_set
-from webapp.annotation.models import StepFlag
+from webapp.annotation.filling import Source, queue_fill
+from webapp.annotation.models import AnnotationQueue, QueueItem, StepFlag
+from webapp.annotation.queues import QueueSettings, queue_create
 from webapp.annotation.services import step_flag
+from webapp.annotation.work import item_pull, judgement_save
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.services import dataset_from_questions
 from webapp.endpoints.services import endpoint_create
@@ -126,6 +132,28 @@ def _flag(team: Team) -> Any:
     return step_flag(actor=Actor(_owner(team)), tree=tree, idx=1 + StepFlag.objects.count() % tree.nodes).pk
 
 
+def _queue(team: Team) -> Any:
+    settings = QueueSettings(name=f"Of the walk {AnnotationQueue.objects.count()}")
+    queue = queue_create(actor=SYSTEM, team=team, settings=settings)
+    queue_fill(actor=SYSTEM, queue=queue, source=Source("search", _search(team)), rules=FlagRules(), items=5)
+    return queue.pk
+
+
+def _item(team: Team) -> Any:
+    return QueueItem.objects.filter(queue=_queue(team))[0].pk
+
+
+def _judgement(team: Team) -> Any:
+    owner, queue = Actor(_owner(team)), AnnotationQueue.objects.get(pk=_queue(team))
+    item = item_pull(actor=owner, queue=queue).assignment.item
+    said = [StepAnswer(verdict=Verdict.GOOD)]
+    return judgement_save(actor=owner, item=item, client_id=uuid4(), answers=said).judgements[0].pk
+
+
+def _question() -> dict[str, Any]:
+    return generate("train", 1)[0].model_dump(mode="json")
+
+
 def _label_set(team: Team) -> Any:
     search = Job.objects.get(pk=_search(team))
     with TemporaryDirectory() as folder:
@@ -173,6 +201,9 @@ EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "search_id": _search,
     "tree_id": _tree,
     "flag_id": _flag,
+    "queue_id": _queue,
+    "item_id": _item,
+    "judgement_id": _judgement,
     "other_id": lambda team: example(team, "tree_id"),
     "node": lambda team: 1,
     "estimate_id": _estimate,
@@ -222,7 +253,26 @@ def example(team: Team, name: str) -> Any:
     return _made[key]
 
 
+_SAID = {"answers": [{"verdict": "good"}]}
+
 BODIES: dict[str, Callable[[Team], Any]] = {
+    "PUT api/v1/teams/<team_slug>/queues/<queue_id>/settings": lambda team: {"name": "Of the walk"},
+    "PUT api/v1/teams/<team_slug>/queues/<queue_id>/members": lambda team: {"users": []},
+    "POST api/v1/teams/<team_slug>/queues/<queue_id>/fillings": lambda team: {
+        "source": {"kind": "search", "id": str(uuid4())},
+        "items": 1,
+    },
+    "POST api/v1/teams/<team_slug>/queues/<queue_id>/flags": lambda team: {},
+    "POST api/v1/teams/<team_slug>/queues/<queue_id>/items": lambda team: {
+        "items": [{"question": _question(), "prefix": ["So."], "steps": ["Then."]}]
+    },
+    "POST api/v1/teams/<team_slug>/queues/<queue_id>/instructions": lambda team: {"text": "Judge."},
+    "POST api/v1/teams/<team_slug>/queues/<queue_id>/instructions/seen": lambda team: {"number": 1},
+    "POST api/v1/teams/<team_slug>/queues/<queue_id>/pull": lambda team: {},
+    "POST api/v1/teams/<team_slug>/items/<item_id>/release": lambda team: {},
+    "POST api/v1/teams/<team_slug>/items/<item_id>/judgements": lambda team: {"id": str(uuid4()), **_SAID},
+    "POST api/v1/teams/<team_slug>/items/<item_id>/decisions": lambda team: _SAID,
+    "PUT api/v1/teams/<team_slug>/items/<item_id>/control": lambda team: _SAID,
     "POST api/v1/teams/<team_slug>/searches/<search_id>/nodes/search": lambda team: {"text": "thought"},
     "POST api/v1/teams/<team_slug>/searches/<search_id>/scores": lambda team: {"model": str(uuid4())},
     "POST api/v1/teams/<team_slug>/trees/<tree_id>/flags": lambda team: {"node": 1},

@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router, Schema
+from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from webapp.accounts.api_auth import actor_of_call, team_of_call, team_operation
@@ -77,8 +77,8 @@ def flag_show(request: HttpRequest, team_slug: str, flag_id: UUID) -> FlagOut:
 
 @router.delete("/teams/{team_slug}/flags/{flag_id}", response={204: None}, operation_id="flag_withdraw")
 @team_operation(Action.STEP_FLAG)
-def flag_withdraw(request: HttpRequest, team_slug: str, flag_id: UUID) -> tuple[int, None]:
+def flag_withdraw(request: HttpRequest, team_slug: str, flag_id: UUID) -> Status[None]:
     """Withdraw a flag: one's own, or as a manager anybody's. Who flagged it, and when, is kept."""
     found = selectors.flag_of(team=team_of_call(request), flag_id=flag_id)
     services.flag_withdraw(actor=actor_of_call(request), flag=found)
-    return 204, None
+    return Status(204, None)

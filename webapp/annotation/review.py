@@ -54,8 +54,9 @@ def item_adjudicate(
 ) -> list[Adjudication]:
     """A reviewer's decision on an item's steps; the newest one holds, earlier ones stay. Raises `JudgingError`.
 
-    The same `client_id` again: nothing is made again.
+    The same `client_id` again: nothing is made again. Whoever decides has seen all (`item_seen`).
     """
+    item_seen(actor=actor, item=item)
     with transaction.atomic():
         QueueItem.objects.filter(pk=item.pk).update(judged=F("judged"))  # two at once wait for each other
         sent = Adjudication.objects.filter(item=item, client_id=client_id).order_by("position")
@@ -88,8 +89,10 @@ def item_adjudicate(
 def control_set(*, actor: Actor, item: QueueItem, answers: Sequence[StepAnswer] | None) -> QueueItem:
     """Make an item a control item with this known answer, or with None an item like any other again.
 
-    Everybody may be given a control item; what was said of it before counts towards each person's accuracy too.
+    Everybody may be given a control item; what was said of it before counts towards each person's accuracy too. Whoever
+    says the answer knows it (`item_seen`). Raises `JudgingError`.
     """
+    item_seen(actor=actor, item=item)
     with transaction.atomic():
         rows = QueueItem.objects.filter(pk=item.pk)
         if answers is not None:

@@ -1,12 +1,13 @@
 """Reads of what people said about steps."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import Http404
 
+from meds3core.types.judgements import Verdict
 from webapp.accounts.actors import Actor
 from webapp.accounts.models import Team
 from webapp.annotation.models import (
@@ -19,7 +20,8 @@ from webapp.annotation.models import (
     QueueItem,
     StepFlag,
 )
-from webapp.annotation.work import rater_of
+from webapp.annotation.work import NotGiven, rater_of
+from webapp.evaluations.models import Evaluation
 from webapp.trees.models import Tree
 
 
@@ -93,10 +95,10 @@ def fillings_of(*, queue: AnnotationQueue) -> QuerySet[Filling]:
 
 
 def assignment_of(*, actor: Actor, item: QueueItem) -> Assignment:
-    """The person's own assignment of an item. Raises `Http404`."""
+    """The person's own assignment of an item. Raises `NotGiven`."""
     found = Assignment.objects.filter(item=item, rater=rater_of(actor)).select_related("item", "queue").first()
     if found is None:
-        raise Http404("This item was not given to you.")
+        raise NotGiven("This item was not given to you. Take the next one from the queue.")
     return found
 
 
@@ -127,3 +129,32 @@ def item_history(*, item: QueueItem) -> tuple[list[Judgement], list[Adjudication
     """All that was ever said of an item, oldest first: for reviewers."""
     said = Judgement.objects.filter(item=item).select_related("assignment").order_by("id")
     return list(said), list(Adjudication.objects.filter(item=item).order_by("id"))
+
+
+def judgement_of(*, team: Team, judgement_id: UUID) -> Judgement:
+    """One judgement with its assignment. Raises `Http404`."""
+    found = Judgement.objects.filter(team=team, pk=judgement_id).select_related("assignment", "item").first()
+    if found is None:
+        raise Http404("There is no such judgement, or it belongs to another team.")
+    return found
+
+
+def verdicts_now(*, assignments: Collection[Assignment]) -> Mapping[UUID, list[Verdict]]:
+    """What each rater says now, by step, of these assignments; one query."""
+    rounds = Judgement.objects.filter(assignment__in=assignments, round=F("assignment__current_round"))
+    found: dict[UUID, list[Verdict]] = {each.pk: [] for each in assignments}
+    for assignment_id, verdict in rounds.order_by("position").values_list("assignment", "verdict"):
+        found[assignment_id].append(Verdict(verdict))
+    return found
+
+
+def sources_gone(*, items: Collection[QueueItem]) -> set[UUID]:
+    """Sources of these items that were deleted since; two queries. The copies stay."""
+    named = {item.source for item in items if item.source is not None and item.source_kind in ("tree", "sample")}
+    there = set(Tree.objects.filter(pk__in=named).values_list("pk", flat=True))
+    return named - there - set(Evaluation.objects.filter(pk__in=named).values_list("pk", flat=True))
+
+
+def items_from(*, source: UUID) -> int:
+    """How many items were copied from a search, an evaluation or one of its trees: they stay when it is deleted."""
+    return QueueItem.objects.filter(Q(source=source) | Q(source_job=source)).count()

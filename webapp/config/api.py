@@ -16,6 +16,9 @@ from webapp.accounts.api import router as accounts
 from webapp.accounts.api_auth import PageAuth, TokenAuth
 from webapp.accounts.rules import OperatorAction
 from webapp.annotation.api import router as annotation
+from webapp.annotation.api_queues import router as queues
+from webapp.annotation.api_review import router as review
+from webapp.annotation.api_work import router as judging
 from webapp.common.access import PUBLIC, Access, access_of, declared, operator_page
 from webapp.common.invalid import what_is_wrong
 from webapp.common.problems import problem
@@ -142,6 +145,9 @@ for router in (
     datasets,
     trees,
     annotation,
+    queues,
+    judging,
+    review,
     registry,
     endpoints,
     evaluations,
