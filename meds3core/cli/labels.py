@@ -114,7 +114,8 @@ def preview(
 def summary(card: LabelCard, folder: Path) -> str:
     """What was kept and dropped, in lines."""
     counts = card.counts
-    lines = [f"{counts.kept:,} {NOUNS[card.kind]} of {counts.trees:,} trees, {counts.questions:,} questions: {folder}"]
+    source = f"{counts.judgements:,} judgements" if counts.judgements else f"{counts.trees:,} trees"
+    lines = [f"{counts.kept:,} {NOUNS[card.kind]} of {source}, {counts.questions:,} questions: {folder}"]
     if counts.dropped:
         wide = max(len(f"{times:,}") for times in counts.dropped.values())
         lines.append("not kept:")

@@ -14,7 +14,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from meds3core.cli import labels, prm, questions, sample, sandbox, trees
+from meds3core.cli import judgements, labels, prm, questions, sample, sandbox, trees
 from meds3core.cli.evaluate import compare, evaluate
 from meds3core.cli.evolve import evolve
 from meds3core.cli.extensions import add_commands
@@ -36,6 +36,7 @@ app.command()(verify)
 app.command()(search)
 app.add_typer(trees.app, name="trees", help="Look at search trees, report on them, convert them.")
 app.add_typer(labels.app, name="labels", help="Make training data from search trees, and look at it.")
+app.add_typer(judgements.app, name="judgements", help="What people said of steps: compare, convert, make labels.")
 app.command()(train)
 app.command()(evaluate)
 app.command()(compare)

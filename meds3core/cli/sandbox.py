@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from meds3core.cli.judging import judging
 from meds3core.cli.study import study
 from meds3core.errors import QuestionFileError
 from meds3core.sandbox.bundled import policy_folder
@@ -19,6 +20,7 @@ from meds3core.verify.judge import judge
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(study)
+app.command()(judging)
 
 
 class Split(StrEnum):

@@ -12,6 +12,7 @@ from meds3core.cli.asking import BUNDLED, named_policy
 from meds3core.cli.running import stopped_by_signals, talking_console
 from meds3core.cli.settings import with_changes
 from meds3core.cli.training_progress import TrainingDisplay
+from meds3core.config.labels import PeopleConfig
 from meds3core.config.training import TRAINING_PRESETS, TrainConfig
 from meds3core.engines.policy import PolicyFolder
 from meds3core.errors import Cancelled, ConfigError
@@ -57,6 +58,14 @@ def train(
     change: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting, e.g. learning_rate=1e-5")
     ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(help="One more label set to learn from together, of rollouts or of people (prm); again for more."),
+    ] = None,
+    people: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="How people's labels count beside rollouts', e.g. weight=8"),
+    ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that train together, each on its own GPU.")] = 1,
 ) -> None:
     """Train a policy or a reward model. Beside `out`, `<out>.work` keeps checkpoints until it is finished."""
@@ -66,7 +75,11 @@ def train(
         raise ConfigError(f"{method.value} learns from {'--questions' if method is Method.grpo else '--data'} alone")
     folder = named_policy(start)
     config = settings_for(method, preset, folder, change or [])
-    job = TrainJob.model_validate({"start": folder.path, "data": wanted, "config": config.model_dump(), "out": out})
+    together = with_changes(PeopleConfig(held_out=0.0), people or [])
+    more = {"beside": beside or (), "people": together.model_dump()}
+    job = TrainJob.model_validate(
+        {"start": folder.path, "data": wanted, "config": config.model_dump(), "out": out, **more}
+    )
     console.print(f"{method.value} of {folder.name} into {out}; loading takes some seconds")
     display, cancel = TrainingDisplay(console), CancelToken()
     try:

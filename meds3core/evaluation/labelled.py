@@ -1,10 +1,12 @@
 """A reward model against labelled steps (ProcessBench, PRM800K, people's own): no policy, no samples, no rule."""
 
 from collections.abc import Iterable, Sequence
+from typing import Unpack
 
 from meds3core.errors import ContextOverflow, UserError
-from meds3core.evaluation.intervals import LEVEL, RESAMPLES
+from meds3core.evaluation.intervals import LEVEL, RESAMPLES, Resampling
 from meds3core.evaluation.judging import LabelJudge
+from meds3core.evaluation.record import JudgedSteps
 from meds3core.evaluation.steps import FlagThresholds, JudgedTrajectory, Scope, StepFigures, step_figures
 from meds3core.prm.base import ScoreItem, TrajectoryScorer
 from meds3core.types.labels import LabelledTrajectory
@@ -44,6 +46,25 @@ def score_together(
             for own, values in zip(found, scores, strict=True):
                 own.append(JudgedTrajectory(name, values[1:], truths[1:], right))
     return found
+
+
+def judged_steps(
+    name: str,
+    content_hash: str,
+    trajectories: Sequence[LabelledTrajectory],
+    scorer: TrajectoryScorer,
+    thresholds: FlagThresholds | None = None,
+    **options: Unpack[Resampling],
+) -> JudgedSteps:
+    """A reward model on a label set, for an evaluation's record."""
+    judged = score_labelled(trajectories, scorer)
+    return JudgedSteps(
+        name=name,
+        content_hash=content_hash,
+        trajectories=len(judged),
+        too_long=len(trajectories) - len(judged),
+        steps=labelled_figures(judged, thresholds, **options),
+    )
 
 
 def labelled_figures(

@@ -15,6 +15,9 @@ from pydantic import Field
 
 from meds3core.types.record import Record
 
+STATED = 20
+"""Rollouts that a stated answer counts as: a rule has checked it, there is little to learn about it."""
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
@@ -79,7 +82,7 @@ class Steps:
     value: Floats
     drop: Floats
     rollouts: Integers
-    """Of the step itself."""
+    """Of the step itself; `STATED` of one that states an answer."""
     score: Floats
     right: Booleans
     """A right answer was reached through it."""

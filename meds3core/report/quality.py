@@ -50,6 +50,9 @@ def _scorer(name: str, figures: ScorerFigures, judge: str) -> Section:
     ]
     if figures.steps:
         tables.insert(0, _step_table(figures.steps))
+    tables[:0] = [
+        _step_table(judged.steps, f"Wrong steps that people judged: {judged.name}") for judged in figures.judged
+    ]
     if figures.too_long:
         words.append(Words(f"{figures.too_long:,} samples did not fit the model; they have no scores and never win."))
     return Section(
@@ -118,13 +121,13 @@ def _calibration(steps: Sequence[StepFigures]) -> Chart | None:
     )
 
 
-def _step_table(steps: Sequence[StepFigures]) -> FigureTable:
+def _step_table(steps: Sequence[StepFigures], title: str = "Finding wrong steps") -> FigureTable:
     def line(name: str, cells: Iterable[str]) -> dict[str, Any]:
         return row(name, cells)
 
     firsts = [each.first_error for each in steps]
     return FigureTable(
-        title="Finding wrong steps",
+        title=title,
         columns=("Figure", *(_called(each) for each in steps)),
         rows=[
             line("AUROC", (plain(each.auroc) for each in steps)),

@@ -209,15 +209,23 @@ def _steps(evaluation: Evaluation) -> ResultTable:
             Column("Recall", "share"),
             Column("Calibration error", "plain"),
         ),
-        [_step_row(name, each) for name, scorer in evaluation.scorers.items() for each in scorer.steps],
+        [
+            *(_step_row(name, each) for name, scorer in evaluation.scorers.items() for each in scorer.steps),
+            *(
+                _step_row(name, each, f", judged by people ({judged.name})")
+                for name, scorer in evaluation.scorers.items()
+                for judged in scorer.judged
+                for each in judged.steps
+            ),
+        ],
     )
 
 
-def _step_row(name: str, each: StepFigures) -> tuple[Cell, ...]:
+def _step_row(name: str, each: StepFigures, by: str = "") -> tuple[Cell, ...]:
     first = each.first_error
     return (
         name,
-        TRUTH_WORDS[each.truth],
+        TRUTH_WORDS[each.truth] + by,
         SCOPE_WORDS[each.scope],
         each.steps,
         each.auroc,

@@ -15,6 +15,7 @@ from meds3core.errors import UserError
 from meds3core.judgements.files import judgement_lines, read_judgements
 from meds3core.types.judgements import Verdict
 from tests.judging import BAD, GOOD, filled_queue, judge_all, says
+from tests.trees import built_labels
 from tests.workers.attempts import done
 from webapp.accounts.actors import Actor
 from webapp.accounts.rules import Role
@@ -27,9 +28,12 @@ from webapp.annotation.queues import QueueSettings, queue_close, queue_create, q
 from webapp.annotation.said import judgements_said
 from webapp.common.files import Store, folder_of
 from webapp.datasets.exports import export_submit
+from webapp.jobs.models import Job
 from webapp.jobs.services import job_submit
 from webapp.jobs.transitions import JobError
-from webapp.registry.models import LabelSet
+from webapp.registry.bundled import bundled_ensure
+from webapp.registry.models import LabelSet, ModelVersion
+from webapp.registry.worth import labels_worth
 from webapp.uploads.services import AnnouncedFile, chunk_store, upload_complete, upload_create
 
 pytestmark = pytest.mark.django_db
@@ -214,3 +218,66 @@ def test_a_file_without_a_judgement_is_refused_with_words(world, queue, owner):
     job = import_submit(actor=owner, queue=queue, upload=sent(owner, world.team, '{"a": 1}\n'))
     with pytest.raises(UserError, match="holds no judgement"):
         done(job)
+
+
+# --- pages ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def browser(world, client):
+    client.force_login(world.by_role[Role.OWNER])
+    return client
+
+
+def test_the_page_of_labels_from_judgements_shows_what_would_be_in_the_set(world, queue, browser):
+    url = f"/t/{world.team.slug}/labels/judged/new/"
+    page = browser.get(f"{url}?queue={queue.pk}").content.decode()
+    assert f'value="queue:{queue.pk}" selected' in page
+    form = {"queues": f"queue:{queue.pk}", "judged.rule": "majority", "judged.least": 1, "judged.neutral": "good"}
+    form |= {"judged.revised": "on"}
+    seen = browser.post(url, form | {"preview": "1"}).content.decode()
+    assert "9: 6 good, 3 bad" in seen and "3 steps on which people are divided (rule)" in seen
+    assert not LabelSet.objects.filter(team=world.team).exists()
+    answer = browser.post(url, form)
+    assert answer.status_code == 302
+    assert Job.objects.get(kind="judged-labels").title == "Labels of Doses"
+
+
+def test_a_prm_is_retrained_with_one_button_and_its_page_says_what_the_labels_were_worth(
+    world, queue, owner, browser, tmp_path
+):
+    search = Job.objects.filter(team=world.team, kind="search").first()
+    rollouts = built_labels(owner, world.team, search, tmp_path, both_outcomes=False)
+    quick = {"method": "prm", "batch_size": 4, "micro_batch_size": 4, "epochs": 1, "max_length": 600, "threads": 1}
+    spec = {
+        "kind": "prm",
+        "policy": {"kind": "model", "id": str(bundled_ensure().pk)},
+        "labels": {"kind": "labels", "id": str(rollouts.pk)},
+        "training": quick | {"learning_rate": 1e-3, "lora": None},
+        "name": "Ward PRM",
+    }
+    first = ModelVersion.objects.get(pk=done(job_submit(actor=owner, team=world.team, spec=spec))["model"])
+    made = done(labels_submit(actor=owner, team=world.team, queues=[queue], config=JudgementLabelConfig()))
+    page = browser.get(f"/t/{world.team.slug}/labels/{made['labels']}/").content.decode()
+    assert "Retrain the PRM with these labels" in page and f'value="{first.pk}"' in page and "Doses" in page
+    asked = browser.post(f"/t/{world.team.slug}/labels/{made['labels']}/retrain/", {"model": str(first.pk)})
+    job = Job.objects.get(kind="prm", state="queued")
+    assert asked.url == f"/t/{world.team.slug}/training/runs/{job.pk}/"
+    assert (job.spec["labels"]["id"], job.spec["beside"][0]["id"]) == (str(rollouts.pk), made["labels"])
+    assert job.spec["compare"]["id"] == str(first.pk) and job.spec["training"] == first.job.spec["training"]
+    Job.objects.filter(pk=job.pk).update(spec=job.spec | {"people": job.spec["people"] | {"held_out": 0.5}})
+    job.refresh_from_db()
+    second = ModelVersion.objects.get(pk=done(job)["model"])
+    assert (second.name, second.number) == ("Ward PRM", 2)
+    told = second.provenance["people"]
+    assert told["judged"] and told["compared_with"] == str(first.pk)
+    worth = labels_worth(team=world.team, model=second)
+    assert [judged for _, _, judged in worth.sets] == [False, True] and worth.compared == first
+    shown = browser.get(f"/t/{world.team.slug}/models/{second.pk}/").content.decode()
+    assert "Labels that made it" in shown and f"People judged {told['judged']} steps" in shown
+    again = browser.post(
+        f"/t/{world.team.slug}/labels/{made['labels']}/retrain/", {"model": str(second.pk)}, follow=True
+    )
+    assert "has learnt from these labels already" in again.content.decode()
+    plain = browser.get(f"/t/{world.team.slug}/models/{first.pk}/").content.decode()
+    assert "No label of people was learnt from" in plain

@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from meds3core.judgements.choosing import Pool, paths_pool, steps_pool
-from meds3core.judgements.flagging import FlagRules, Integers, Steps
+from meds3core.judgements.flagging import STATED, FlagRules, Integers, Steps
 from meds3core.judgements.items import ItemMode
 from meds3core.text.prompts import REFLECTION_START
 from meds3core.types.tree import Move
@@ -198,7 +198,7 @@ def _add_tree(
                 question=question,
                 value=worth,
                 drop=nodes[parent][4] - worth if known else drop,
-                rollouts=rollouts,
+                rollouts=rollouts if states is None else STATED,
                 score=scores[idx] if idx < len(scores) else None,
                 right=reached[idx],
                 reflection=move == Move.REFLECT.value,

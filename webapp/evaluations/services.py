@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from meds3core.evaluation.comparability import ground_of
 from meds3core.evaluation.record import FIGURES, ROWS, QuestionRow, StoredEvaluation, read_evaluation
+from meds3core.evaluation.steps import StepFigures
 from webapp.accounts.actors import Actor
 from webapp.accounts.audit import audit_write
 from webapp.common.files import Store, folder_of, folder_sync, name_sync
@@ -129,7 +130,19 @@ def _headline(stored: StoredEvaluation) -> dict[str, Any]:
         for name, scorer in evaluation.scorers.items()
         if scorer.steps
     }
+    judged = [
+        {"scorer": name, "name": each.name, **_found(each.steps[0])}
+        for name, scorer in evaluation.scorers.items()
+        for each in scorer.judged
+    ]
+    if judged:
+        shown["judged_steps"] = judged
     return shown
+
+
+def _found(figures: StepFigures) -> dict[str, Any]:
+    kept = {"f1": figures.f1, "auroc": figures.auroc}
+    return {name: one.model_dump(mode="json") if one else None for name, one in kept.items()}
 
 
 def _strategies(evaluation: Evaluation, stored: StoredEvaluation) -> list[StrategyResult]:

@@ -182,6 +182,11 @@ def step_errors(evaluation: Evaluation) -> list[tuple[str, str]]:
             if area:
                 text = f"{area['value']:.3f} [{area['low']:.3f}, {area['high']:.3f}]"
                 found.append((scopes.get(scope, f"wrong steps found, {scope} (AUROC)"), text))
+    for judged in evaluation.figures.get("judged_steps") or ():
+        for name, words in (("auroc", "AUROC"), ("f1", "F1")):
+            if area := judged.get(name):
+                text = f"{area['value']:.3f} [{area['low']:.3f}, {area['high']:.3f}]"
+                found.append((f"wrong steps found that people judged, {judged['name']} ({words})", text))
     return found
 
 

@@ -11,12 +11,16 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404
+from django.urls import NoReverseMatch, reverse
 
 from meds3core.data.labels import RECORDS, LabelCard, read_card
+from meds3core.types.labels import LabelKind
 from webapp.accounts.actors import Actor
 from webapp.accounts.audit import audit_write
 from webapp.accounts.models import Team
+from webapp.annotation.models import AnnotationQueue
 from webapp.common.files import Store, folder_of, folder_sync, name_sync
+from webapp.common.spec_forms import option
 from webapp.jobs.models import Job, JobInput
 from webapp.jobs.reports import attempt_hold
 from webapp.jobs.transitions import ENDED
@@ -102,6 +106,20 @@ def _take_over(source: Path, target: Path) -> None:
 # --- reads ---------------------------------------------------------------------------------------------------------
 
 
+def is_judged(label_set: LabelSet) -> bool:
+    """Whether its labels are people's word."""
+    settings = label_set.settings
+    return settings.get("kind") == "judgements" or (
+        settings.get("kind") == "steps" and settings.get("label") == LabelKind.HUMAN
+    )
+
+
+def judged_options(*, team: Team, size: int = 200) -> list[tuple[str, str]]:
+    """The team's label sets by people as choices of a form, newest first."""
+    rows = LabelSet.objects.filter(team=team, ready=True, kind=LabelSet.Kind.STEPS).order_by("-id")[: 5 * size]
+    return [option("labels", row.pk, row) for row in rows if is_judged(row)][:size]
+
+
 def label_sets_of(*, team: Team) -> QuerySet[LabelSet]:
     """The team's label sets that are ready."""
     return LabelSet.objects.filter(team=team, ready=True).select_related("job")
@@ -160,7 +178,8 @@ def _example(record: dict[str, Any]) -> Example:
     elif "labels" in record:
         pairs = zip(record["bodies"], record["labels"], strict=True)
         steps = [Step(at, text, label=label) for at, (text, label) in enumerate(pairs)]
-        note = "a right trajectory" if record["correct"] else "a wrong trajectory"
+        known = {True: "a right trajectory", False: "a wrong trajectory"}
+        note = known.get(record["correct"], "a trajectory whose end is not known")
     else:
         steps = [Step(at, text) for at, text in enumerate(record["bodies"])]
         note = f"lowest value {record['weakest']:.2f}"
@@ -173,6 +192,27 @@ def made_from(*, label_set: LabelSet) -> list[Job]:
         return [label_set.job]
     named = JobInput.objects.filter(job=label_set.job_id, kind="trees").values("thing")
     return list(Job.objects.filter(pk__in=named).order_by("id"))
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedIn:
+    """A queue that a label set was made from; without a URL when it was deleted."""
+
+    name: str
+    url: str
+
+
+def queues_behind(*, label_set: LabelSet) -> list[JudgedIn]:
+    """The queues whose judgements it was made from."""
+    named = list(JobInput.objects.filter(job=label_set.job_id, kind="queue").values_list("thing", flat=True))
+    rows = AnnotationQueue.objects.filter(team=label_set.team_id, pk__in=named).order_by("id")
+    found = []
+    for row in rows:
+        try:
+            found.append(JudgedIn(row.name, reverse("queue", args=[label_set.team.slug, row.pk])))
+        except NoReverseMatch:
+            found.append(JudgedIn(row.name, ""))
+    return found + [JudgedIn("a queue that was deleted", "")] * (len(named) - len(found))
 
 
 def users_of(*, label_set: LabelSet) -> list[Job]:

@@ -34,6 +34,7 @@ from webapp.registry.importing import model_import
 from webapp.registry.models import ModelKind, ModelVersion
 from webapp.registry.showing import archive_name, offered_aliases, score_tables, shown_rows
 from webapp.registry.sources import hub_offered, roots_offered
+from webapp.registry.worth import labels_worth
 
 
 @team_page(Action.MODEL_VIEW)
@@ -121,6 +122,7 @@ def model_page(request: HttpRequest, team: Team, model_id: uuid.UUID) -> HttpRes
         "is_policy": model.kind == ModelKind.POLICY,
         "scores": score_tables(model=model, evaluations=evaluations),
         "errors": [(each, step_errors(each)) for each in evaluations if model.kind != ModelKind.POLICY],
+        "worth": labels_worth(team=team, model=model),
         "base_line": base_line(model) if model.is_adapter else "",
         "versions": selectors.other_versions(team=team, model=model),
         "jobs": selectors.jobs_with(team=team, model=model),

@@ -64,10 +64,10 @@ METHODS: Mapping[str, Method] = {
     "prm": Method(
         PrmSpec,
         "Process reward model",
-        "Learns to score every step from step labels; chooses among answers at inference.",
+        "Learns to score every step from step labels, of rollouts and of people; chooses among answers at inference.",
         "training",
         _training("prm"),
-        TRAINING_BASIC,
+        (*TRAINING_BASIC, "beside", "people.rule", "people.weight"),
         LabelSet.Kind.STEPS,
     ),
     "orm": Method(

@@ -28,6 +28,7 @@ from webapp.jobs.models import Job
 from webapp.jobs.reports import attempt_hold, job_folder
 from webapp.jobs.services import job_submit
 from webapp.jobs.transitions import ENDED, JobError
+from webapp.registry.models import LabelSet
 from webapp.training.models import DataPreview
 
 FIRST = 50
@@ -47,7 +48,11 @@ def preview_request(*, actor: Actor, team: Team, spec: Any) -> DataPreview:
     Raises `JobError` for what the team does not have, `QueueUnreachable` when nobody could be told of the job.
     """
     known = DataPreview.objects.filter(team=team, key=key_of(spec)).select_related("job").first()
-    if known is not None and (known.ready or (known.job is not None and known.job.state not in ENDED)):
+    if (
+        known is not None
+        and _whole(known)
+        and (known.ready or (known.job is not None and known.job.state not in ENDED))
+    ):
         return known
     with transaction.atomic():
         asked = TrainingPreviewSpec(training=spec)
@@ -58,7 +63,7 @@ def preview_request(*, actor: Actor, team: Team, spec: Any) -> DataPreview:
             "job": job,
             "policy_id": _id(spec.policy),
             ("questions_id" if isinstance(spec, GrpoSpec) else "labels_id"): _id(data),
-            "settings": _settings(spec),
+            "settings": _settings(spec) | ({"beside": beside} if (beside := _beside(spec)) else {}),
         }
         return DataPreview.objects.update_or_create(team=team, key=key_of(spec), defaults=columns)[0]
 
@@ -83,6 +88,9 @@ def previews_sweep(*, size: int = 100) -> int:
     stale = DataPreview.objects.filter(created__lt=timezone.now() - KEPT).values("pk")[:size]
     DataPreview.objects.filter(pk__in=[row["pk"] for row in stale]).delete()
     DataPreview.objects.filter(job=None, ready=False).delete()
+    for preview in DataPreview.objects.filter(settings__has_key="beside").only("settings"):
+        if not _whole(preview):
+            preview.delete()
     return len(ids)
 
 
@@ -90,12 +98,25 @@ def key_of(spec: Any) -> str:
     """A digest of what decides a preview: method, base, data, and the settings that say what fits."""
     data = spec.questions if isinstance(spec, GrpoSpec) else spec.labels
     parts = {"method": spec.kind, "policy": str(_id(spec.policy)), "data": str(_id(data)), **_settings(spec)}
+    if beside := _beside(spec):
+        parts |= {"beside": beside, "people": spec.people.model_dump(mode="json")}
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _settings(spec: Any) -> dict[str, int]:
     names = ("max_length", "max_new_tokens") if isinstance(spec, GrpoSpec) else ("max_length",)
     return {name: getattr(spec.training, name) for name in names}
+
+
+def _whole(preview: DataPreview) -> bool:
+    """Whether everything that it holds texts of is still there; its first label set takes it along by itself."""
+    beside = preview.settings.get("beside", ())
+    return not beside or LabelSet.objects.filter(pk__in=beside).count() == len(beside)
+
+
+def _beside(spec: Any) -> list[str]:
+    """Ids of the label sets that are learnt from beside the first one."""
+    return [str(_id(one)) for one in getattr(spec, "beside", ())]
 
 
 def _id(reference: Any) -> UUID:
@@ -116,7 +137,7 @@ def previews_of(*, team: Team) -> QuerySet[DataPreview]:
 def preview_of(*, team: Team, preview_id: UUID) -> DataPreview:
     """One of them. Raises `Http404`."""
     found = previews_of(team=team).filter(pk=preview_id).first()
-    if found is None:
+    if found is None or not _whole(found):
         raise Http404("There is no such preview. It may have been too old, or its label set deleted.")
     return found
 

@@ -8,20 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from meds3core.config.jobs import EvaluationSpec
+from meds3core.data.labels import read_card, read_labels
 from meds3core.engines.loading import load_engine
 from meds3core.engines.policy import inspect_policy
 from meds3core.errors import ConfigError
 from meds3core.evaluation.collect import Collected, collect, score_collected
+from meds3core.evaluation.intervals import Resampling
 from meds3core.evaluation.judging import StepJudge
+from meds3core.evaluation.labelled import judged_steps
+from meds3core.evaluation.record import StoredEvaluation
 from meds3core.evaluation.run import evaluate
+from meds3core.evaluation.steps import FlagThresholds
 from meds3core.evolution.stages.evaluate import judge_for
 from meds3core.evolution.stages.waiting import until_cancelled
+from meds3core.prm.base import TrajectoryScorer
 from meds3core.prm.loading import load_scorer
 from meds3core.progress import ProgressEvent
 from meds3core.report.evaluation_page import write_evaluation_page
 from meds3core.types.question import Question
 from webapp.evaluations.services import REPORT, evaluation_store
-from webapp.registry.models import ModelKind
+from webapp.registry.models import LabelSet, ModelKind
 from workers import inputs
 from workers.context import JobContext
 from workers.devices import device_wait
@@ -56,10 +62,12 @@ def run(context: JobContext) -> Mapping[str, Any]:
                     scorers[name] = load_scorer(model.path, spec.scoring, score_head=model.score_head, base=base)
                     stack.callback(scorers[name].close)
             scores, chosen_on = score_collected(collected, scorers, folder, sink=sink, cancel=context.cancel)
-        sink.emit(ProgressEvent(kind="part", data={"name": "figures"}))
-        stored = evaluate(
-            collected.greedy, collected.samples, scores, judge, chosen_on, spec.figures, probes=collected.probes
-        )
+            sink.emit(ProgressEvent(kind="part", data={"name": "figures"}))
+            stored = evaluate(
+                collected.greedy, collected.samples, scores, judge, chosen_on, spec.figures, probes=collected.probes
+            )
+            if spec.judged:
+                stored = _with_judged(stored, spec, scorers["prm"])
         stored.write(folder)
         write_evaluation_page(stored, folder / REPORT, title=spec.name)
         scorer = spec.prm or spec.orm
@@ -75,6 +83,24 @@ def run(context: JobContext) -> Mapping[str, Any]:
         )
         evaluation = patiently(store, context.cancel)
     return {"evaluation": str(evaluation.pk), "questions": evaluation.questions} | evaluation.figures
+
+
+def _with_judged(stored: StoredEvaluation, spec: EvaluationSpec, scorer: TrajectoryScorer) -> StoredEvaluation:
+    """The same with the reward model's figures on the steps that people judged."""
+    figures = stored.evaluation.scorers.get("prm")
+    if figures is None:
+        raise ConfigError("judged steps are measured beside samples: draw some (collect.sampled_questions).")
+    options = Resampling(level=spec.figures.level, resamples=spec.figures.resamples, seed=spec.figures.seed)
+    cut = spec.figures.flag_below
+    thresholds = figures.thresholds or FlagThresholds(steps=cut, first_error=cut)
+    found = []
+    for one in spec.judged:
+        folder = inputs.labels_folder(one)
+        name = LabelSet.objects.values_list("name", flat=True).get(pk=inputs.registered(one).id)
+        trajectories = read_labels(folder).steps()
+        found.append(judged_steps(name, read_card(folder).records_hash, trajectories, scorer, thresholds, **options))
+    scorers = stored.evaluation.scorers | {"prm": figures.model_copy(update={"judged": tuple(found)})}
+    return StoredEvaluation(stored.evaluation.model_copy(update={"scorers": scorers}), stored.rows)
 
 
 class PartSink:

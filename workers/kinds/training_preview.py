@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from meds3core.config.jobs import GrpoSpec, TrainingPreviewSpec
+from meds3core.config.jobs import GrpoSpec, PrmSpec, TrainingPreviewSpec
 from meds3core.config.references import Reference
 from meds3core.engines.policy import inspect_policy
 from meds3core.errors import PolicyError
-from meds3core.training.methods import read_data
+from meds3core.training.methods import read_data, read_step_data
 from meds3core.training.preview import preview_data
 from webapp.common.files import Store, folder_of
 from webapp.jobs import reports
@@ -27,7 +27,12 @@ def run(context: JobContext) -> Mapping[str, Any]:
     if isinstance(training, GrpoSpec):
         records: list[Any] = inputs.questions(training.questions)
     else:
-        records = read_data(training.kind, inputs.labels_folder(training.labels))
+        folders = [inputs.labels_folder(training.labels)]
+        if isinstance(training, PrmSpec) and training.beside:
+            folders += [inputs.labels_folder(one) for one in training.beside]
+            records = list(read_step_data(folders, training.people).records)
+        else:
+            records = read_data(training.kind, folders[0])
     found = preview_data(
         training.kind,
         records,

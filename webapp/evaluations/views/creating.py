@@ -13,16 +13,29 @@ from webapp.common.access import team_page
 from webapp.common.spec_forms import SpecForm
 from webapp.jobs.selectors import job_of
 from webapp.jobs.views.submitting import submitted
+from webapp.registry.labels import judged_options
 from webapp.registry.models import ModelKind
 from webapp.trees.overviews import dataset_options, model_options
 
-BASIC = ("name", "questions", "validation", "policy", "prm", "orm", "limit", "collect.samples.n", "engine.kind")
+BASIC = (
+    "name",
+    "questions",
+    "validation",
+    "policy",
+    "prm",
+    "orm",
+    "judged",
+    "limit",
+    "collect.samples.n",
+    "engine.kind",
+)
 LABELS = {
     "name": "Name",
     "questions": "Benchmark",
     "validation": "Validation questions",
     "prm": "Process reward model",
     "orm": "Outcome reward model",
+    "judged": "Steps that people judged",
     "limit": "First so many questions",
     "collect.samples.n": "Samples per question",
 }
@@ -51,6 +64,7 @@ def evaluation_create(request: HttpRequest, team: Team) -> HttpResponse:
             "policy": policies,
             "prm": model_options(team=team, kind=ModelKind.PRM),
             "orm": model_options(team=team, kind=ModelKind.ORM),
+            "judged": judged_options(team=team),
         },
         basic=BASIC,
         titles=TITLES,

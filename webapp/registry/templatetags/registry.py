@@ -7,6 +7,12 @@ from webapp.registry.dependants import Dependants
 register = template.Library()
 
 
+@register.filter
+def signed3(difference: float) -> str:
+    """A difference with its sign, three digits."""
+    return f"{difference:+.3f}".replace("-", "−")
+
+
 @register.simple_tag
 def losing(dependants: Dependants) -> str:
     """What a deletion would cost, as a sentence."""

@@ -20,10 +20,16 @@ from webapp.trees.overviews import dataset_options, model_options
 TITLES = {
     "training": ("Training", "How it learns. The preset fills in all of it."),
     "settings": ("Settings of the loop", "The preset fills in all of it."),
+    "people": ("People and rollouts", "How the labels of people and of rollouts go together, where there are both."),
 }
 LABELS = {
     "policy": "Model to begin from",
     "labels": "Label set",
+    "beside": "More label sets, learnt from together",
+    "compare": "Compare with",
+    "people.rule": "Where both labelled a step",
+    "people.weight": "Weight of a judged step",
+    "people.held_out": "Share of judged questions kept out",
     "held_out": "Held-out questions",
     "validation": "Validation questions",
     "questions": "Training questions",
@@ -41,13 +47,16 @@ def training_form(request: HttpRequest, team: Team, method: str, data: Any) -> S
     """The form of a method: what the team may choose from, with the first values that the query says."""
     chosen = METHODS[method]
     datasets = dataset_options(team=team)
+    sets = label_set_options(team=team, kind=chosen.labels) if chosen.labels else []
     return SpecForm(
         chosen.spec,
         data,
         start=_start(request, team, method, chosen)[0],
         options={
             "policy": model_options(team=team, kind=ModelKind.POLICY),
-            "labels": label_set_options(team=team, kind=chosen.labels) if chosen.labels else [],
+            "labels": sets,
+            "beside": sets,
+            "compare": model_options(team=team, kind=ModelKind.PRM),
             "questions": datasets,
             "held_out": datasets,
             "validation": datasets,

@@ -14,6 +14,7 @@ from webapp.common.paging import page_of
 from webapp.jobs.transitions import ENDED
 from webapp.registry import labels
 from webapp.registry.storing import RegistryError
+from webapp.training.retraining import retrainable
 
 
 @team_page(Action.TREE_VIEW)
@@ -30,15 +31,20 @@ def label_list(request: HttpRequest, team: Team) -> HttpResponse:
 def label_set(request: HttpRequest, team: Team, label_set_id: uuid.UUID) -> HttpResponse:
     """What a label set holds, what was dropped and why, and some of its examples."""
     found = labels.label_set_of(team=team, label_set_id=label_set_id)
+    may_submit = may(request.membership.role, Action.JOB_SUBMIT)
     context = {
         "team": team,
         "labels": found,
         "made_from": labels.made_from(label_set=found),
+        "queues": labels.queues_behind(label_set=found),
         "users": labels.users_of(label_set=found),
         "sample": labels.examples_of(label_set=found),
         "settings": sorted(found.settings.items()),
         "dropped": sorted(found.counts.get("dropped", {}).items()),
         "may_change": may(request.membership.role, Action.JOB_CONTROL),
+        "is_judged": labels.is_judged(found),
+        "models": retrainable(team=team) if labels.is_judged(found) and may_submit else [],
+        "may_submit": may_submit,
     }
     return render(request, "trees/label_set.html", context)
 
