@@ -6,6 +6,7 @@ import json
 
 import krippendorff
 import pytest
+from django.test import Client
 from sklearn.metrics import cohen_kappa_score
 
 from meds3core.config.data_jobs import ExportSpec
@@ -16,6 +17,7 @@ from meds3core.judgements.files import judgement_lines, read_judgements
 from meds3core.types.judgements import Verdict
 from tests.judging import BAD, GOOD, filled_queue, judge_all, says
 from tests.trees import built_labels
+from tests.web.people import token
 from tests.workers.attempts import done
 from webapp.accounts.actors import Actor
 from webapp.accounts.rules import Role
@@ -281,3 +283,18 @@ def test_a_prm_is_retrained_with_one_button_and_its_page_says_what_the_labels_we
     assert "has learnt from these labels already" in again.content.decode()
     plain = browser.get(f"/t/{world.team.slug}/models/{first.pk}/").content.decode()
     assert "No label of people was learnt from" in plain
+
+
+def test_the_same_by_the_api(world, queue, owner):
+    key = token(owner.user, world.team, Role.OWNER)
+    call = Client(headers={"Authorization": f"Bearer {key}"})
+    base = f"/api/v1/teams/{world.team.slug}/queues/{queue.pk}"
+    found = call.get(f"{base}/agreement").json()
+    assert found["figures"]["several"] == 12 and str(owner.user) in found["names"].values()
+    seen = call.post(f"{base}/labels/preview", {"rule": "mean"}, content_type="application/json").json()
+    assert (seen["labels"], seen["good"]) == (12, 9)
+    made = call.post(f"{base}/labels", {"name": "By API"}, content_type="application/json")
+    assert made.status_code == 202 and Job.objects.get(pk=made.json()["id"]).kind == "judged-labels"
+    upload = sent(owner, world.team, "{}\n")
+    brought = call.post(f"{base}/imports", {"upload": str(upload.pk)}, content_type="application/json")
+    assert brought.status_code == 202 and Job.objects.get(pk=brought.json()["id"]).kind == "judgement-import"

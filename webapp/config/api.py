@@ -16,6 +16,7 @@ from webapp.accounts.api import router as accounts
 from webapp.accounts.api_auth import PageAuth, TokenAuth
 from webapp.accounts.rules import OperatorAction
 from webapp.annotation.api import router as annotation
+from webapp.annotation.api_outcome import router as outcome
 from webapp.annotation.api_queues import router as queues
 from webapp.annotation.api_review import router as review
 from webapp.annotation.api_work import router as judging
@@ -148,6 +149,7 @@ for router in (
     queues,
     judging,
     review,
+    outcome,
     registry,
     endpoints,
     evaluations,
