@@ -60,6 +60,8 @@ def measure(scale: float, rounds: int) -> dict[str, Any]:
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=["ninja", "admin"])
     settings.ALLOWED_HOSTS = ["testserver"]
+    import webapp.config.asgi  # noqa: F401  # the web process as it stands when it answers
+
     begun = time.perf_counter()
     seeded = seed(scale)
     pages = {}

@@ -327,6 +327,27 @@ def _evaluations(figures: dict[str, Any]) -> str:
     return _table(rows) + _EVALUATIONS.format(**figures)
 
 
+_TREES = """
+{nodes:,} nodes stored, of them {largest:,} trees of one search. A page is asked for again and again, each time with
+another tree; time is that of the whole request in one process. The figures of a search that is over are kept once
+counted.
+"""
+
+
+def _trees(figures: dict[str, Any]) -> str:
+    databases = figures["databases"]
+    heads = [f"{name}: {what}" for name in databases for what in ("median, ms", "p95, ms", "queries (at most 15)")]
+    rows: list[tuple[str, ...]] = [("page", *heads, "wanted, p95")]
+    for name, first in next(iter(databases.values()))["pages"].items():
+        cells: list[str] = []
+        for each in databases.values():
+            page = each["pages"][name]
+            cells += [f"{page['median_ms']:.0f}", f"**{page['p95_ms']:.0f}**", str(page["queries"])]
+        rows.append((name, *cells, f"{first['target_ms']} ms"))
+    one = next(iter(databases.values()))
+    return _table(rows) + _TREES.format(nodes=one["nodes"], largest=one["largest"])
+
+
 _CURVES = """
 Real uvicorn and Chromium on SQLite: eight curves of one run, written twenty points at a time as a worker does. *Page*:
 from the navigation until every curve is drawn. *Closer*: from the choice of 500 steps until all their points are drawn.
@@ -360,6 +381,7 @@ PARTS = {
     "storing": ("Storing of trees", _storing),
     "download": ("Downloads", _download),
     "pages": ("List pages and searches of a large instance", _pages),
+    "trees": ("Pages of trees and searches", _trees),
     "drawing": ("Drawing of trees", _drawing),
     "evaluations": ("Pages of evaluations", _evaluations),
     "gpu": ("On a GPU", _gpu),

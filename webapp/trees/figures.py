@@ -1,5 +1,6 @@
 """Searches in numbers: totals and distributions over any of their trees, in one query however many there are."""
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,13 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from django.core.cache import cache
 from django.db.models import QuerySet
 
 from webapp.common.columns import columns_read, seconds_of
+from webapp.jobs.models import Job
+from webapp.jobs.transitions import ENDED
 from webapp.trees.models import Tree
 from webapp.trees.tallies import tally_sum
 
 BINS = 10
+KEPT_SECONDS = 24 * 3600
 SPANS = 24
 """Spans of time of which a search's throughput is shown."""
 _COLUMNS = (
@@ -102,6 +107,22 @@ def tree_figures(rows: QuerySet[Tree]) -> SearchFigures:
         sources=tuple(sorted(filter(None, set(sources)))),
         domains=tuple(sorted(filter(None, set(domains)))),
     )
+
+
+def kept_figures(rows: QuerySet[Tree], *, job: Job, wanted: str) -> SearchFigures:
+    """The same of a search. One that is over never changes, so what was found of it is kept a while.
+
+    `wanted` tells these trees from others of the search.
+    """
+    if job.state not in ENDED or job.ended is None:
+        return tree_figures(rows)
+    which = hashlib.blake2b(wanted.encode(), digest_size=16).hexdigest()
+    key = f"search-figures:{job.pk}:{job.attempt}:{job.ended.timestamp()}:{which}"
+    found: SearchFigures | None = cache.get(key)
+    if found is None:
+        found = tree_figures(rows)
+        cache.set(key, found, KEPT_SECONDS)
+    return found
 
 
 def _tenths(solved: Sequence[float]) -> tuple[int, ...]:

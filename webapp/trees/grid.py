@@ -1,11 +1,12 @@
 """A stored tree as the rows of an accessible table: depth first, so that every step stands below the one before it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from meds3core.types.tree import Node, Tree
 from webapp.trees.models import TreeScore
-from webapp.trees.reading import NodeFigures, node_figures
+from webapp.trees.reading import NodeFigures, figures_of
 
 ROWS = 100
 """Rows of a page: with more, a browser has thousands of elements to keep."""
@@ -64,25 +65,23 @@ def tree_grid(
     size: int = ROWS,
 ) -> Grid:
     """The page of the table that begins at `first`, or the one that holds `node`; a column for each model's scores."""
-    children = tree.children()
-    order = _depth_first(children)
-    total = len(order)
+    links = _Links.of(tree)
+    total = len(tree.nodes)
     if node is not None:
-        first = order.index(node) // size * size
+        first = next(place for place, idx in enumerate(links.depth_first()) if idx == node) // size * size
     first = max(0, min(first, total - 1))
-    figures = node_figures(tree)
     rows = []
-    for idx in order[first : first + size]:
+    for idx in islice(links.depth_first(), first, first + size):
         one = tree.nodes[idx]
-        beside = children[one.parent] if one.parent >= 0 else [idx]
+        beside = links.children(one.parent) if one.parent >= 0 else [idx]
         rows.append(
             Row(
                 node=one,
-                figures=figures[idx],
+                figures=figures_of(tree, one),
                 level=one.depth + 1,
                 place=beside.index(idx) + 1,
                 siblings=len(beside),
-                has_children=bool(children[idx]),
+                has_children=links.first[idx] >= 0,
                 scores=[score_at(each, idx) for each in scores],
                 flags=flags.get(idx, 0),
             )
@@ -101,10 +100,38 @@ def score_at(score: TreeScore, idx: int) -> float | None:
     return score.scores[idx] if idx < len(score.scores) else None
 
 
-def _depth_first(children: Sequence[Sequence[int]]) -> list[int]:
-    order, waiting = [], [0]
-    while waiting:
-        idx = waiting.pop()
-        order.append(idx)
-        waiting.extend(reversed(children[idx]))
-    return order
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """What follows what, in two lists: a tree of 50,000 steps is walked as far as a page of its table needs."""
+
+    first: list[int]
+    """First child by node; -1 for none."""
+    next: list[int]
+    """Next child of the same parent; -1 for none."""
+
+    @staticmethod
+    def of(tree: Tree) -> "_Links":
+        first, following = [-1] * len(tree.nodes), [-1] * len(tree.nodes)
+        for idx in range(len(tree.nodes) - 1, 0, -1):
+            parent = tree.nodes[idx].parent
+            first[parent], following[idx] = idx, first[parent]
+        return _Links(first, following)
+
+    def children(self, idx: int) -> list[int]:
+        """In order of creation."""
+        found, child = [], self.first[idx]
+        while child >= 0:
+            found.append(child)
+            child = self.next[child]
+        return found
+
+    def depth_first(self) -> Iterator[int]:
+        """Every node from the root on, each before what follows it."""
+        waiting = [0]
+        while waiting:
+            idx = waiting.pop()
+            yield idx
+            if self.next[idx] >= 0:
+                waiting.append(self.next[idx])
+            if self.first[idx] >= 0:
+                waiting.append(self.first[idx])

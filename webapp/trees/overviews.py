@@ -1,5 +1,6 @@
 """What pages of searches show beside the rows themselves: names of inputs, choices of forms, pages by position."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -115,6 +116,11 @@ def trees_narrowed(*, rows: QuerySet[Tree], query: Mapping[str, str]) -> tuple[Q
         raise Http404("no such outcome")
     rows = rows.filter(**wanted)
     return rows.filter(OUTCOMES[outcome][1]) if outcome else rows, bool(wanted or outcome)
+
+
+def narrowing_of(*, stage: str, query: Mapping[str, str]) -> str:
+    """What a query string asks for, in one form."""
+    return json.dumps([stage, *(query.get(name, "") for name in (*NARROW, "outcome"))])
 
 
 def trees_page(*, rows: QuerySet[Tree], total: int, query: Mapping[str, str], size: int = TREES_PAGE) -> TreePage:

@@ -7,7 +7,7 @@ from meds3core.text.steps import render_trajectory
 from meds3core.types.tree import Node, Tree
 from webapp.trees.grid import score_at
 from webapp.trees.models import TreeScore
-from webapp.trees.reading import NodeFigures, node_figures
+from webapp.trees.reading import NodeFigures, figures_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +50,16 @@ class Panel:
 
 def node_panel(*, tree: Tree, idx: int, scores: Sequence[TreeScore], flags: Mapping[int, int]) -> Panel:
     """The panel of the node `idx`. Raises `IndexError` for one that the tree does not have."""
-    figures = node_figures(tree)
     node = tree.nodes[idx]
 
     def step(one: Node) -> Step:
         found = [score_at(score, one.id) for score in scores]
-        return Step(one, figures[one.id], found, flags.get(one.id, 0), one.id == idx)
+        return Step(one, figures_of(tree, one), found, flags.get(one.id, 0), one.id == idx)
 
     path = tree.path(idx)
     return Panel(
         node=node,
-        figures=figures[idx],
+        figures=figures_of(tree, node),
         scores=[Score(str(each.model), given := score_at(each, idx), _apart(given, node.value)) for each in scores],
         path=[step(one) for one in path],
         text=render_trajectory([one.text for one in path]),

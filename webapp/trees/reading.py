@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from meds3core.types.tree import Tree
+from meds3core.types.tree import Node, Tree
 
 DROP_SHOWN = 0.3
 """Losses of value from a step to the next that are drawn as drops, from here on."""
@@ -41,14 +41,15 @@ def drop_of(*, depth: int, before: float | None, value: float | None) -> float |
     return None if depth < 2 or before is None or value is None else before - value
 
 
+def figures_of(tree: Tree, node: Node) -> NodeFigures:
+    """Of one node of the tree."""
+    drop = drop_of(depth=node.depth, before=tree.nodes[node.parent].value, value=node.value)
+    return NodeFigures(sum(node.outcomes), len(node.outcomes), drop)
+
+
 def node_figures(tree: Tree) -> list[NodeFigures]:
     """Of every node, by id."""
-    nodes = tree.nodes
-    found = []
-    for node in nodes:
-        drop = drop_of(depth=node.depth, before=nodes[node.parent].value, value=node.value)
-        found.append(NodeFigures(sum(node.outcomes), len(node.outcomes), drop))
-    return found
+    return [figures_of(tree, node) for node in tree.nodes]
 
 
 def tree_figures(tree: Tree) -> TreeFigures:

@@ -24,7 +24,7 @@ from webapp.jobs.views.submitting import submitted
 from webapp.registry.models import ModelKind
 from webapp.trees import overviews, selectors
 from webapp.trees.deletion import search_delete, search_dependants
-from webapp.trees.figures import tree_figures
+from webapp.trees.figures import kept_figures
 from webapp.trees.histograms import drawn
 from webapp.trees.mosaic import mosaic
 
@@ -141,7 +141,7 @@ def _trees(request: HttpRequest, job: Job, counts: Mapping[str, int]) -> dict[st
     rows, narrowed = overviews.trees_narrowed(
         rows=selectors.trees_of(team=job.team, job_id=job.pk, stage=stage), query=query
     )
-    figures = tree_figures(rows)
+    figures = kept_figures(rows, job=job, wanted=overviews.narrowing_of(stage=stage, query=query))
     choices = (
         selectors.filter_choices(job_id=job.pk, stage=stage)
         if narrowed
