@@ -6,8 +6,9 @@
   const EVERY = 1200;
   const IDLE = 4000;
 
+  /* Asked for as plainly as the page's preload asks, so that a finished tree's answer is on its way before we are. */
   drawing.fetch = async (url) => {
-    const answer = await fetch(url, { headers: { Accept: "application/json" } });
+    const answer = await fetch(url);
     const isJson = (answer.headers.get("Content-Type") || "").includes("json");
     // 503: growing trees cannot be seen just now, and the answer says how the question stands.
     if (!isJson || (!answer.ok && answer.status !== 503)) throw new Error(`${answer.status}`);
