@@ -174,6 +174,62 @@ def test_a_tree_is_drawn_walked_folded_replayed_and_saved(studio, page, check_pa
 
     page.locator(".drawing-legend summary").click()
     check_page(page, "tree-drawing")
+    _by_fingers(page, nodes)
+
+
+def _by_fingers(page, nodes):
+    """The same tree on a tablet: one finger drags it, two zoom it where they are, a tap alone chooses."""
+    context = page.context.browser.new_context(
+        has_touch=True, viewport={"width": 820, "height": 1180}, storage_state=page.context.storage_state()
+    )
+    tablet = context.new_page()
+    tablet.goto(page.url)
+    tablet.wait_for_selector(READY)
+    tablet.evaluate(HEARD)
+    canvas = tablet.locator("[data-drawing-canvas]")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    hand = context.new_cdp_session(tablet)
+
+    def touch(kind, *fingers):
+        points = [{"x": box["x"] + x, "y": box["y"] + y, "id": number} for number, (x, y) in enumerate(fingers)]
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def pinch(x, y, begin, end):
+        touch("touchStart", (x - begin, y))
+        touch("touchStart", (x - begin, y), (x + begin, y))
+        for way in range(1, 17):
+            apart = begin + (end - begin) * way / 16
+            touch("touchMove", (x - apart, y), (x + apart, y))
+        touch("touchEnd")
+
+    scrolled = tablet.evaluate("scrollY")
+    before = settled(tablet, 7)
+    pinch(400, 220, 40, 120)
+    near = settled(tablet, 7)
+    assert near["k"] == pytest.approx(3 * before["k"], rel=0.1)
+
+    touch("touchStart", (300, 200))
+    for way in range(10, 61, 10):
+        touch("touchMove", (300 + way, 200 + way / 2))
+    touch("touchEnd")
+    dragged = settled(tablet, 7)
+    assert dragged["k"] == near["k"]
+    assert (dragged["x"] - near["x"], dragged["y"] - near["y"]) == pytest.approx((60, 30), abs=12)
+    assert tablet.evaluate("scrollY") == scrolled  # the finger was the drawing's
+
+    pinch(400, 220, 60, 90)
+    nearer = settled(tablet, 7)
+    assert nearer["k"] == pytest.approx(1.5 * near["k"], rel=0.1)
+    assert nearer["y"] - 220 == pytest.approx(1.5 * (dragged["y"] - 220), abs=25)  # where the fingers are, it stays
+    assert tablet.evaluate("window.chosen") == []
+
+    tablet.get_by_role("button", name="Fit", exact=True).tap()
+    right = next(at for at, node in enumerate(nodes) if node["verdict"])
+    place = settled(tablet, right)
+    canvas.tap(position={"x": place["x"] + 3, "y": place["y"] - 3})
+    tablet.wait_for_function("node => window.chosen.at(-1) === node", arg=right)
+    context.close()
 
 
 def _short(value):
