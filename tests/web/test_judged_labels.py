@@ -7,14 +7,20 @@ import json
 import krippendorff
 import pytest
 from django.test import Client
+from pydantic import ValidationError
 from sklearn.metrics import cohen_kappa_score
 
 from meds3core.config.data_jobs import ExportSpec
+from meds3core.config.jobs import EvaluationSpec
 from meds3core.config.labels import JudgementLabelConfig
 from meds3core.data.labels import read_labels
 from meds3core.errors import UserError
 from meds3core.judgements.files import judgement_lines, read_judgements
+from meds3core.prm.base import ScorerInfo, Scores
+from meds3core.report.quality import scorer_sections
+from meds3core.report.result_tables import tables_of
 from meds3core.types.judgements import Verdict
+from tests.core.evaluation import pages
 from tests.judging import BAD, GOOD, filled_queue, judge_all, says
 from tests.trees import built_labels
 from tests.web.people import token
@@ -37,6 +43,7 @@ from webapp.registry.bundled import bundled_ensure
 from webapp.registry.models import LabelSet, ModelVersion
 from webapp.registry.worth import labels_worth
 from webapp.uploads.services import AnnouncedFile, chunk_store, upload_complete, upload_create
+from workers.kinds import evaluation
 
 pytestmark = pytest.mark.django_db
 
@@ -298,3 +305,53 @@ def test_the_same_by_the_api(world, queue, owner):
     upload = sent(owner, world.team, "{}\n")
     brought = call.post(f"{base}/imports", {"upload": str(upload.pk)}, content_type="application/json")
     assert brought.status_code == 202 and Job.objects.get(pk=brought.json()["id"]).kind == "judgement-import"
+
+
+def test_the_page_that_brings_judgements_in(world, queue, owner, browser):
+    url = f"/t/{world.team.slug}/queues/{queue.pk}/import/"
+    page = browser.get(url).content.decode()
+    assert 'data-purpose="judgements"' in page
+    assert "Choose a file first." in browser.post(url, {"form": ""}).content.decode()
+    upload = sent(owner, world.team, "{}\n")
+    assert browser.post(url, {"upload": str(upload.pk), "form": "prm800k"}).status_code == 302
+    assert Job.objects.get(kind="judgement-import").spec["form"] == "prm800k"
+    assert "removed" in browser.post(url, {"upload": str(queue.pk)}).content.decode()
+
+
+class SaysByText:
+    """A process reward model that thinks little of the worse thought."""
+
+    info = ScorerInfo(kind="prm", model="m", model_hash="h", prompt_hash="p", context_length=600)
+
+    def score(self, items):
+        return [Scores(tuple(0.1 if text == WORSE else 0.9 for text in item.bodies), 1) for item in items]
+
+    def score_tree(self, tree):
+        return [0.5] * len(tree.nodes)
+
+    def close(self):
+        pass
+
+
+def test_an_evaluation_measures_a_reward_model_on_the_steps_that_people_judged(world, queue, owner):
+    made = done(labels_submit(actor=owner, team=world.team, queues=[queue], config=JudgementLabelConfig(rule="mean")))
+    prm = {"kind": "model", "id": str(bundled_ensure().pk)}
+    asked = {"kind": "dataset", "id": str(queue.pk)}
+    judged = [{"kind": "labels", "id": made["labels"]}]
+    with pytest.raises(ValidationError, match="name one"):
+        EvaluationSpec.model_validate({"questions": asked, "policy": prm, "judged": judged})
+    spec = EvaluationSpec.model_validate(
+        {"questions": asked, "policy": prm, "prm": prm, "judged": judged, "figures": {"resamples": 100}}
+    )
+    stored = evaluation.with_judged(pages.evaluation(), spec, SaysByText())
+    (found,) = stored.evaluation.scorers["prm"].judged
+    row = LabelSet.objects.get(pk=made["labels"])
+    assert (found.name, found.content_hash, found.too_long) == (row.name, row.content_hash, 0)
+    figures = found.steps[0]
+    assert (figures.steps, figures.questions) == (12 + 3, 3)  # the shared first step stands in both trajectories
+    assert figures.precision.value == 0.0 and figures.recall.value == 0.0  # half and above is right, by the labels
+    sections = [table.title for section in scorer_sections(stored.evaluation) for table in section.tables]
+    assert f"Wrong steps that people judged: {row.name}" in sections
+    assert any(
+        "judged by people" in str(cells) for table in tables_of(stored.evaluation).values() for cells in table.rows
+    )

@@ -11,8 +11,9 @@ from meds3core.judgements.agreement import AgreementFigures, agreement_figures
 from webapp.annotation.models import AnnotationQueue
 from webapp.annotation.said import first_words
 
-RESAMPLES = 1000
-"""Of the intervals: a page waits for them."""
+RESAMPLES, FEWER = 1000, 300
+"""Of the intervals, for which a page waits; fewer where there are more than `MANY` judgements."""
+MANY = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,11 @@ class QueueAgreement:
     names: Mapping[str, str]
 
 
-def agreement_of(*, queue: AnnotationQueue, resamples: int = RESAMPLES) -> QueueAgreement:
+def agreement_of(*, queue: AnnotationQueue, resamples: int | None = None) -> QueueAgreement:
     """All figures of a queue: over all its people, each pair of them, each kind of error, each person.
 
     Withdrawn items and rounds made in sight of the scores count nowhere.
     """
     said, names = first_words(queue=queue)
+    resamples = resamples or (RESAMPLES if len(said) <= MANY else FEWER)
     return QueueAgreement(agreement_figures(said, resamples=resamples), names)

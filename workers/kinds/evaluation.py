@@ -67,7 +67,7 @@ def run(context: JobContext) -> Mapping[str, Any]:
                 collected.greedy, collected.samples, scores, judge, chosen_on, spec.figures, probes=collected.probes
             )
             if spec.judged:
-                stored = _with_judged(stored, spec, scorers["prm"])
+                stored = with_judged(stored, spec, scorers["prm"])
         stored.write(folder)
         write_evaluation_page(stored, folder / REPORT, title=spec.name)
         scorer = spec.prm or spec.orm
@@ -85,7 +85,7 @@ def run(context: JobContext) -> Mapping[str, Any]:
     return {"evaluation": str(evaluation.pk), "questions": evaluation.questions} | evaluation.figures
 
 
-def _with_judged(stored: StoredEvaluation, spec: EvaluationSpec, scorer: TrajectoryScorer) -> StoredEvaluation:
+def with_judged(stored: StoredEvaluation, spec: EvaluationSpec, scorer: TrajectoryScorer) -> StoredEvaluation:
     """The same with the reward model's figures on the steps that people judged."""
     figures = stored.evaluation.scorers.get("prm")
     if figures is None:

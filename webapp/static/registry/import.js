@@ -1,11 +1,12 @@
-// Sends the files of a model in parts of 8 MiB, goes on where an earlier transfer stopped, then submits the form with
-// the upload's id. Without an answer a part is sent again a few times, more slowly each time.
+// Sends the files of a model, or one of judgements, in parts of 8 MiB, goes on where an earlier transfer stopped, then
+// submits the form with the upload's id. Without an answer a part is sent again a few times, more slowly each time.
 const PART = 8 * 1024 * 1024;
 const TRIES = 6;
 
 const form = document.getElementById("import-form");
 const chosen = document.getElementById("files");
 const base = form.dataset.uploads;
+const purpose = form.dataset.purpose || "model";
 const token = form.querySelector("[name=csrfmiddlewaretoken]").value;
 const held = form.querySelector("[name=upload]");
 const sending = document.getElementById("sending");
@@ -51,10 +52,10 @@ async function begun(files) {
   const wanted = files.map(keyOf).sort().join("\n");
   const known = await ask("GET", "?limit=50");
   const same = (each) => each.files.map(keyOf).sort().join("\n") === wanted;
-  const earlier = (known.items || []).find((each) => each.purpose === "model" && each.state === "receiving" && same(each));
+  const earlier = (known.items || []).find((each) => each.purpose === purpose && each.state === "receiving" && same(each));
   if (earlier) return earlier;
   const announced = files.map(({ name, size, lastModified }) => ({ name, size, modified: lastModified }));
-  return ask("POST", "", { purpose: "model", files: announced });
+  return ask("POST", "", { purpose, files: announced });
 }
 
 async function send(files) {
@@ -92,7 +93,7 @@ form.addEventListener("submit", async (event) => {
   button.disabled = true;
   try {
     const files = [...chosen.files];
-    if (!files.length) throw new Refused("Choose the model's files first.");
+    if (!files.length) throw new Refused(purpose === "model" ? "Choose the model's files first." : "Choose a file first.");
     held.value = await send(files);
     form.submit();
   } catch (error) {
