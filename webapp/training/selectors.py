@@ -15,6 +15,7 @@ from webapp.datasets.models import DatasetVersion
 from webapp.jobs import overviews
 from webapp.jobs.models import Job, JobInput
 from webapp.jobs.selectors import job_of
+from webapp.registry.labels import is_judged
 from webapp.registry.models import LabelSet, ModelVersion
 from webapp.training.methods import RUNS
 
@@ -22,7 +23,10 @@ from webapp.training.methods import RUNS
 def label_set_options(*, team: Team, kind: LabelSet.Kind) -> Options:
     """Label sets of a kind that a run may learn from, newest first."""
     rows = LabelSet.objects.filter(theirs(team), kind=kind, ready=True).order_by("-pk")[:500]
-    return [option("labels", row.pk, f"{row} ({row.records:,} records)") for row in rows]
+    return [
+        option("labels", row.pk, f"{row} ({row.records:,} records{', by people' if is_judged(row) else ''})")
+        for row in rows
+    ]
 
 
 def models_made(*, jobs: Iterable[Job]) -> dict[UUID, list[ModelVersion]]:

@@ -24,6 +24,15 @@ from webapp.registry.selectors import model_own
 from webapp.training.retraining import RetrainError, retrain_submit
 
 MOST_QUEUES = 200
+LABELS = {
+    "queues": "Queues",
+    "name": "Name",
+    "judged.rule": "How several judgements become one label",
+    "judged.least": "Judgements of a step, at least",
+    "judged.neutral": "A neutral step counts as",
+    "judged.revised": "Later changes count",
+    "judged.controls": "Control items give labels too",
+}
 
 
 @team_page(Action.JOB_SUBMIT)
@@ -40,7 +49,7 @@ def judged_labels_create(request: HttpRequest, team: Team) -> HttpResponse:
         start=start,
         options={"queues": [option("queue", each.pk, each) for each in queues]},
         titles={"judged": ("From judgements to labels", "How what people said of a step becomes one label.")},
-        labels={"queues": "Queues", "name": "Name", "judged.least": "Judgements of a step, at least"},
+        labels=LABELS,
     )
     data, preview = request.POST, None
     if request.method == "POST" and form.is_valid():
