@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_POST
@@ -82,9 +82,11 @@ def prm_retrain(request: HttpRequest, team: Team, label_set_id: uuid.UUID) -> Ht
     """Train a reward model (`model`) again with these labels beside those that made it; leads to the run."""
     labels = label_set_of(team=team, label_set_id=label_set_id)
     try:
-        model = model_own(team=team, model_id=uuid.UUID(request.POST.get("model", "")))
+        wanted = uuid.UUID(request.POST.get("model", ""))
     except ValueError:
-        raise Http404("There is no such model.") from None
+        messages.error(request, "Choose the process reward model that is trained again.")
+        return redirect("label-set", team.slug, labels.pk)
+    model = model_own(team=team, model_id=wanted)
     try:
         job = retrain_submit(actor=actor_of(request), team=team, model=model, labels=[labels])
     except (RetrainError, JobError) as error:
