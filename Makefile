@@ -96,6 +96,10 @@ format: $(VENV)/.dev ## Format the code
 bench: $(VENV)/.vllm ## Measure speed as ratios in one run; writes docs/benchmarks.md (let nothing else run; PARTS="labels prm")
 	$(BIN)/python -m tests.benchmarks.run $(PARTS)
 
+.PHONY: pictures
+pictures: $(VENV)/.dev system ## Take the README's pictures of what `make demo` made
+	$(BIN)/python -m tests.browser.pictures
+
 .PHONY: clean
 clean: ## Remove caches and runs (not the virtual environment)
 	rm -rf runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info

@@ -6,7 +6,8 @@ A search's mosaic, a reasoning tree, the loop, and its last evaluation; light, 1
 """
 
 import argparse
-import re
+import os
+import shutil
 from pathlib import Path
 
 from tests.browser.studio import ROOT
@@ -20,9 +21,8 @@ def main() -> None:
     parser.add_argument("--home", type=Path, default=None, help="of the demo; the usual one unless named")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     options = parser.parse_args()
-    from workers.stack.home import default_home
-
-    with Foreground(options.home or default_home(), "up") as up:
+    home = options.home or Path(os.environ.get("MEDS3_HOME", "~/.meds3-studio")).expanduser()
+    with Foreground(home, "up") as up:
         link = up.until("/#").strip()
         pictures(link, options.out)
         up.interrupt()
@@ -39,7 +39,7 @@ def pictures(link: str, out: Path) -> None:
         print(f"{name}.png")
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch()
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport=WIDE)
         page.goto(link)
         page.get_by_role("button", name="Sign in").click()
@@ -48,7 +48,7 @@ def pictures(link: str, out: Path) -> None:
         shot(page, "search")
         page.locator("#search-trees tbody a").nth(2).click()
         shot(page, "tree")
-        page.get_by_role("link", name=re.compile("^Training")).first.click()
+        page.get_by_role("link", name="Evolution", exact=True).first.click()
         page.locator("tbody a").first.click()
         shot(page, "loop")
         page.get_by_role("link", name="Evaluations").first.click()
