@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.guard import Guard, examine
+from tests.browser.people import retire
 from tests.browser.studio import ROOT, Studio
 
 if TYPE_CHECKING:
@@ -38,11 +39,15 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_worker_is_left() -> Iterator[None]:
-    """Workers that a file's tests started end with it: the next file may count on nobody doing its jobs."""
+def nobody_is_left() -> Iterator[None]:
+    """Workers that a file's tests started end with it, and the names of its people are free again.
+
+    The next file may count on nobody doing its jobs, and call its people as it likes.
+    """
     yield
     for running in RUNNING:
         running.stop_workers()
+        running.call(retire)
 
 
 @pytest.fixture(scope="module")
