@@ -18,7 +18,7 @@ from meds3core.cli import judgements, labels, prm, questions, sample, sandbox, t
 from meds3core.cli.evaluate import compare, evaluate
 from meds3core.cli.evolve import evolve
 from meds3core.cli.extensions import add_commands
-from meds3core.cli.remote import jobs
+from meds3core.cli.remote import annotate, jobs
 from meds3core.cli.remote.login import login, logout
 from meds3core.cli.search import search
 from meds3core.cli.train import train
@@ -47,6 +47,7 @@ app.add_typer(sandbox.app, name="sandbox", help="The synthetic clinic: questions
 app.command()(login)
 app.command()(logout)
 app.add_typer(jobs.app, name="jobs", help="Jobs of a MedS3 Studio server: submit, list, watch, steer.")
+app.add_typer(annotate.app, name="annotate", help="Judge steps on a server: simulated people, to try it out.")
 add_commands(app)
 
 

@@ -146,4 +146,5 @@ def _quotas(shares: Mapping[Rule, float], items: int) -> dict[Rule, int]:
 
 
 def _in(order: Integers, mask: Booleans) -> Iterable[int]:
-    return order[mask[order]].tolist()
+    found: list[int] = order[mask[order]].tolist()
+    return found

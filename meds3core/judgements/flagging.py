@@ -95,7 +95,7 @@ class Steps:
     @property
     def label(self) -> Floats:
         """What rollouts say of the step, in [0, 1]: the dual label of METHOD.md §3."""
-        return np.clip(self.value - np.nan_to_num(np.maximum(self.drop, 0.0)), 0.0, 1.0)
+        return np.asarray(np.clip(self.value - np.nan_to_num(np.maximum(self.drop, 0.0)), 0.0, 1.0))
 
 
 def matching(steps: Steps, rules: FlagRules) -> Mapping[Rule, Booleans]:

@@ -276,6 +276,7 @@ BODIES: dict[str, Callable[[Team], Any]] = {
     "POST api/v1/teams/<team_slug>/searches/<search_id>/nodes/search": lambda team: {"text": "thought"},
     "POST api/v1/teams/<team_slug>/searches/<search_id>/scores": lambda team: {"model": str(uuid4())},
     "POST api/v1/teams/<team_slug>/trees/<tree_id>/flags": lambda team: {"node": 1},
+    "POST api/v1/teams/<team_slug>/evaluations/<evaluation_id>/flags": lambda team: {"place": 0, "step": 1},
     "PATCH api/v1/teams/<team_slug>/datasets/<dataset_id>": lambda team: {"name": "x"},
     "POST api/v1/teams/<team_slug>/dataset-versions/<version_id>/questions/search": lambda team: {"text": "x"},
     "POST api/v1/teams/<team_slug>/dataset-versions/<version_id>/checks": lambda team: {},

@@ -6,17 +6,23 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from meds3core.judgements.flagging import FlagRules
+from meds3core.config.evaluation import EvaluationConfig
+from meds3core.evaluation.judging import ClinicJudge
+from meds3core.evaluation.run import evaluate
+from meds3core.judgements.flagging import FlagRules, Rule
 from meds3core.judgements.items import StepAnswer
 from meds3core.types.judgements import ErrorKind, Verdict
+from tests.core.evaluation.builders import clinic_rows, greedy_of, informed_scores, sample_set, score_set
+from tests.evaluations import shelved
 from tests.trees import finished_search
-from webapp.accounts.actors import Actor
+from webapp.accounts.actors import SYSTEM, Actor
 from webapp.accounts.rules import Role
 from webapp.annotation import queues, review, selectors, services, work
 from webapp.annotation.filling import Source, filling_preview, flags_send, queue_fill
 from webapp.annotation.models import Assignment, Judgement, QueueItem
 from webapp.annotation.progress import my_progress, people_progress, queues_progress
 from webapp.annotation.queues import QueueSettings
+from webapp.datasets.services import dataset_from_questions
 from webapp.trees.deletion import search_delete
 from webapp.trees.models import Tree
 
@@ -92,6 +98,57 @@ def test_flagged_steps_of_trees_become_items(world, owner, search):
     filling = flags_send(actor=owner, queue=queue, flags=list(selectors.flags_of(team=world.team)))
     assert flags and (filling.added, filling.counts) == (2, {"flagged": 2})
     assert all(row.priority > 0 and row.source == tree.pk for row in selectors.items_of(queue=queue))
+
+
+def measured_with_scores(team):
+    """An evaluation of clinic answers, right and wrong ones, with a reward model's scores of their steps."""
+    rows = clinic_rows(12, 4)
+    samples = sample_set(rows)
+    scores = {"prm": score_set(samples, informed_scores(rows, ClinicJudge()))}
+    config = EvaluationConfig(resamples=100, p_resamples=100)
+    stored = evaluate(greedy_of(rows), samples, scores, config=config)
+    questions = [row.question for row in stored.rows]
+    version = dataset_from_questions(actor=SYSTEM, team=team, name="Held out", questions=questions)
+    return shelved(team, stored, version=version)
+
+
+def test_answers_of_an_evaluation_fill_a_queue_and_are_flagged(world, owner):
+    evaluation = measured_with_scores(world.team)
+    source = Source("evaluation", evaluation.pk)
+    seen = filling_preview(team=world.team, source=source, rules=FlagRules(most_per_question=5), items=20)
+    assert (seen.model, seen.total) == ("prm", 20)
+    assert seen.matching[Rule.DROP] == seen.matching[Rule.DISAGREEMENT] == 0, "answers have no rollouts"
+    assert seen.matching[Rule.BAD_IN_RIGHT] and seen.matching[Rule.UNCERTAIN]
+    made = queues.queue_create(actor=owner, team=world.team, settings=QueueSettings(name="Answers"))
+    rules = FlagRules(most_per_question=5)
+    assert queue_fill(actor=owner, queue=made, source=source, rules=rules, items=20).added == 20
+    row = next(row for row in selectors.items_of(queue=made) if row.rule == "bad-in-right")
+    assert row.kept["origin"]["correct"] and row.kept["steps"][0]["scores"]["prm"] < rules.bad_below
+    place, sample, step = map(int, row.source_place.split("/"))
+    services.answer_flag(actor=owner, evaluation=evaluation, place=place, sample=sample, step=step, comment="So?")
+    flagged = queues.queue_create(actor=owner, team=world.team, settings=QueueSettings(name="Flagged"))
+    assert flags_send(actor=owner, queue=flagged, flags=list(selectors.flags_of(team=world.team))).added == 1
+    again = selectors.items_of(queue=flagged)[0]
+    assert (again.shown["steps"], again.rule) == (row.shown["steps"], "flagged")
+    for wrong in ({"place": 999}, {"sample": 99}, {"step": 0}, {"step": 99}):
+        with pytest.raises(services.FlagError):
+            where = {"place": place, "sample": sample, "step": step} | wrong
+            services.answer_flag(actor=owner, evaluation=evaluation, **where)
+    whole = queues.queue_create(
+        actor=owner, team=world.team, settings=QueueSettings(name="Whole answers", mode="trajectory")
+    )
+    assert queue_fill(actor=owner, queue=whole, source=source, rules=rules, items=6).added == 6
+
+
+def test_one_opinion_more_is_asked_for(world, actors, owner, search):
+    queue = make_queue(owner, world, search, items=1, wanted=1)
+    for role in (Role.ANNOTATOR, Role.MANAGER):
+        held = work.item_pull(actor=actors[role], queue=queue).assignment
+        say(actors[role], held)
+        review.item_ask_again(actor=owner, item=held.item)
+    assert work.item_pull(actor=owner, queue=queue).assignment.item_id == held.item_id
+    row = QueueItem.objects.get()
+    assert (row.wanted, row.taken, row.judged, row.is_free) == (3, 3, 2, False)
 
 
 def test_k_people_judge_an_item_and_nobody_twice(world, actors, owner, search):

@@ -13,6 +13,7 @@ from webapp.annotation import selectors, services
 from webapp.annotation.models import COMMENT_LENGTH, StepFlag
 from webapp.common.api_answers import ApiPage, Paging, answer_made, api_page
 from webapp.common.idempotency import idempotent
+from webapp.evaluations.selectors import evaluation_for
 from webapp.trees.selectors import tree_of
 
 router = Router(tags=["annotation"])
@@ -26,11 +27,15 @@ class FlagIn(Schema):
 
 
 class FlagOut(Schema):
-    """A flag on a step."""
+    """A flag on a step of a tree, or of an evaluation's answer."""
 
     id: UUID
-    tree: UUID
-    node: int
+    tree: UUID | None
+    node: int | None = Field(description="Of a tree")
+    evaluation: UUID | None = None
+    place: int | None = Field(default=None, description="Of the question in the evaluation")
+    sample: int | None = Field(default=None, description="Of the answer; -1: the greedy one")
+    step: int | None = Field(default=None, description="Of the answer")
     comment: str
     flagged_by: str
     created: datetime
@@ -38,8 +43,20 @@ class FlagOut(Schema):
     @staticmethod
     def of(row: StepFlag) -> "FlagOut":
         """From the row."""
+        where: dict[str, int | None] = {"node": row.idx}
+        if row.evaluation_id is not None:
+            where = {"node": None, "place": row.place, "sample": row.sample, "step": row.idx}
         said = {"comment": row.comment, "flagged_by": row.flagged_by_name, "created": row.created}
-        return FlagOut(id=row.pk, tree=row.tree_id, node=row.idx, **said)
+        return FlagOut(id=row.pk, tree=row.tree_id, evaluation=row.evaluation_id, **where, **said)
+
+
+class AnswerFlagIn(Schema):
+    """A step of an evaluation's answer to be looked at."""
+
+    place: int = Field(ge=0, description="Of the question in the evaluation, from 0")
+    sample: int = Field(default=-1, ge=-1, description="Of the question, from 0; -1: the greedy answer")
+    step: int = Field(ge=1)
+    comment: str = Field(default="", max_length=COMMENT_LENGTH)
 
 
 @router.get("/teams/{team_slug}/flags", response=ApiPage[FlagOut], operation_id="flag_list")
@@ -65,6 +82,19 @@ def step_flag(request: HttpRequest, team_slug: str, tree_id: UUID, body: FlagIn)
     """Flag a step with a comment. The same person's second flag on a step replaces the comment of the first."""
     found = tree_of(team=team_of_call(request), tree_id=tree_id)
     made = services.step_flag(actor=actor_of_call(request), tree=found, idx=body.node, comment=body.comment)
+    return answer_made(FlagOut.of(made), location=f"/api/v1/teams/{team_slug}/flags/{made.pk}")
+
+
+@router.post(
+    "/teams/{team_slug}/evaluations/{evaluation_id}/flags", response={201: FlagOut}, operation_id="answer_flag"
+)
+@team_operation(Action.STEP_FLAG)
+@idempotent
+def answer_flag(request: HttpRequest, team_slug: str, evaluation_id: UUID, body: AnswerFlagIn) -> HttpResponse:
+    """Flag a step of an evaluation's answer with a comment."""
+    found = evaluation_for(team=team_of_call(request), evaluation_id=evaluation_id)
+    where = {"place": body.place, "sample": body.sample, "step": body.step}
+    made = services.answer_flag(actor=actor_of_call(request), evaluation=found, comment=body.comment, **where)
     return answer_made(FlagOut.of(made), location=f"/api/v1/teams/{team_slug}/flags/{made.pk}")
 
 

@@ -132,7 +132,7 @@ def queue_fill(
     new = (NewItem(copy, pick.rules[0], pick.priority, None, pick.source, pick.place, job_id) for pick, copy in made)
     _store(queue, filling, new, kind="tree" if source.kind == "search" else "sample")
     AnnotationQueue.objects.filter(pk=queue.pk).update(rules=rules.model_dump(mode="json"))
-    return _settle(actor, filling)
+    return _settle(actor, filling, len(picks))
 
 
 def flags_send(*, actor: Actor, queue: AnnotationQueue, flags: Sequence[StepFlag]) -> Filling:
@@ -148,7 +148,7 @@ def flags_send(*, actor: Actor, queue: AnnotationQueue, flags: Sequence[StepFlag
             NewItem(copy, Rule.FLAGGED, pick.priority, None, pick.source, pick.place, pick.job) for pick, copy in made
         )
         _store(queue, filling, new, kind=kind)
-    return _settle(actor, filling)
+    return _settle(actor, filling, len(flags))
 
 
 def items_add(
@@ -165,7 +165,7 @@ def items_add(
         raise QueueError("Steps and trajectories do not mix. Make another queue.")
     filling = _filling(actor, queue, source_kind, title, len(given))
     rows = _store(queue, filling, given, kind=source_kind)
-    return _settle(actor, filling), rows
+    return _settle(actor, filling, len(given)), rows
 
 
 def _filling(actor: Actor, queue: AnnotationQueue, kind: str, title: str, asked: int) -> Filling:
@@ -237,8 +237,9 @@ def _store(queue: AnnotationQueue, filling: Filling, items: Iterable[NewItem], *
         rows = [_row(queue, filling, each, kind) for each in batch]
         QueueItem.objects.bulk_create(rows, ignore_conflicts=True)
         hashes = [row.step_hash for row in rows]
-        stored = QueueItem.objects.filter(queue=queue, step_hash__in=hashes)
-        present = {(row.prefix_hash, row.step_hash): row for row in stored}
+        before = [row.prefix_hash for row in rows]
+        stored = QueueItem.objects.filter(queue=queue, prefix_hash__in=before, step_hash__in=hashes)
+        present = {(row.prefix_hash, row.step_hash): row for row in stored.defer("shown", "kept")}
         found += [present[row.prefix_hash, row.step_hash] for row in rows]
     return found
 
@@ -266,13 +267,13 @@ def _row(queue: AnnotationQueue, filling: Filling, new: NewItem, kind: str) -> Q
     )
 
 
-def _settle(actor: Actor, filling: Filling) -> Filling:
-    """Write down what became of a filling, and tell of it."""
+def _settle(actor: Actor, filling: Filling, chosen: int) -> Filling:
+    """Write down what became of a filling of so many chosen items, and tell of it."""
     rows = QueueItem.objects.filter(filling=filling).order_by().values_list("rule").annotate(n=Count("pk"))
     counts = Counter(dict(rows))
     with transaction.atomic():
         added = counts.total()
-        Filling.objects.filter(pk=filling.pk).update(counts=dict(counts), added=added, known=filling.asked - added)
+        Filling.objects.filter(pk=filling.pk).update(counts=dict(counts), added=added, known=chosen - added)
         audit_write(actor=actor, verb="queue.filled", team=filling.team, subject=str(filling.queue_id), items=added)
         webhooks_fire(team_id=filling.team_id, event=Event.QUEUE_FILLED, thing=filling.queue_id)
     filling.refresh_from_db()

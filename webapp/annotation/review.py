@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest, Now
 
 from meds3core.judgements.items import StepAnswer
 from webapp.accounts.actors import Actor
@@ -113,7 +113,8 @@ def item_ask_again(*, actor: Actor, item: QueueItem) -> QueueItem:
     """Let one person more judge it: a third opinion on what two disagree about."""
     with transaction.atomic():
         rows = QueueItem.objects.filter(pk=item.pk, is_control=False)
-        rows.update(wanted=F("wanted") + 1, is_free=True, completed=None)
+        rows.update(wanted=Greatest(F("wanted"), F("judged")) + 1, completed=None)
+        rows.filter(taken__lt=F("wanted")).update(is_free=True)
         audit_write(actor=actor, verb="item.asked-again", team=item.team, subject=str(item.pk))
     item.refresh_from_db()
     return item

@@ -28,7 +28,7 @@ from webapp.trees.models import Tree
 def flags_of(*, team: Team) -> QuerySet[StepFlag]:
     """Flags of a team's steps that nobody withdrew, newest first."""
     rows = StepFlag.objects.filter(team=team, withdrawn=None).order_by("-id")
-    return rows.select_related("flagged_by", "tree").defer("tree__arena")
+    return rows.select_related("flagged_by", "tree", "evaluation").defer("tree__arena", "evaluation__figures")
 
 
 def flag_of(*, team: Team, flag_id: UUID) -> StepFlag:
@@ -43,6 +43,12 @@ def flags_of_node(*, tree: Tree, idx: int) -> list[StepFlag]:
     """What was said of one step, withdrawn or not, oldest first."""
     rows = StepFlag.objects.filter(tree=tree, idx=idx).order_by("id")
     return list(rows.select_related("flagged_by", "withdrawn_by"))
+
+
+def flags_of_question(*, evaluation: Evaluation, place: int) -> list[StepFlag]:
+    """Flags that stand on answers to one question of an evaluation, oldest first."""
+    rows = StepFlag.objects.filter(evaluation=evaluation, place=place, withdrawn=None).order_by("id")
+    return list(rows.select_related("flagged_by"))
 
 
 def flag_counts(*, tree: Tree) -> Mapping[int, int]:

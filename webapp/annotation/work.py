@@ -333,7 +333,7 @@ def _count(item: QueueItem, holds: bool) -> None:
 def _candidates(queue: AnnotationQueue, rater: str, given: int) -> list[UUID]:
     """Some free items that the person was never given, the best ones, in an order of chance."""
     had = Assignment.objects.filter(item=OuterRef("pk"), rater=rater, state__in=NOT_AGAIN)
-    free = QueueItem.objects.filter(~Exists(had), queue=queue, is_free=True, withdrawn=None)
+    free = QueueItem.objects.filter(~Exists(had), queue=queue, is_free=True, taken__lt=F("wanted"), withdrawn=None)
     turn = random.Random(f"{queue.pk} {rater} {given}")
     controls = (True, False) if turn.random() < queue.control_share else (False, True)
     for is_control in controls:

@@ -7,6 +7,7 @@ from django.db import transaction
 
 from webapp.accounts.actors import Actor
 from webapp.accounts.audit import audit_write
+from webapp.annotation.selectors import items_from
 from webapp.jobs.models import Job
 from webapp.jobs.reports import job_folder
 from webapp.jobs.transitions import ENDED, JobError
@@ -25,13 +26,17 @@ class Dependants:
     """Jobs that are not over: they must end first."""
     losing: list[Job]
     """Jobs that are over: what they made stays, but cannot be made again."""
+    items: int = 0
+    """Copies of steps in annotation queues: they stay, without a way back to their tree."""
 
 
 def search_dependants(*, job: Job) -> Dependants:
-    """Jobs whose specification names these trees."""
+    """Jobs whose specification names these trees, and items that were copied from them."""
     using = users_of_trees(job_id=job.pk)
     return Dependants(
-        [each for each in using if each.state not in ENDED], [each for each in using if each.state in ENDED]
+        [each for each in using if each.state not in ENDED],
+        [each for each in using if each.state in ENDED],
+        items_from(source=job.pk),
     )
 
 

@@ -16,6 +16,7 @@ from meds3core.report.sections import sections_of
 from meds3core.report.table_files import ENDINGS
 from webapp.accounts.models import Team
 from webapp.accounts.rules import Action, may
+from webapp.annotation.selectors import items_from
 from webapp.common.access import actor_of, team_page
 from webapp.common.downloads import file_download
 from webapp.common.files import Store, folder_of
@@ -81,4 +82,5 @@ def evaluation_delete(request: HttpRequest, team: Team, evaluation_id: uuid.UUID
         services.evaluation_delete(actor=actor_of(request), evaluation=found)
         messages.success(request, f"{found} is deleted.")
         return redirect("evaluation-list", team.slug)
-    return render(request, "evaluations/delete.html", {"team": team, "evaluation": found})
+    context = {"team": team, "evaluation": found, "items": items_from(source=found.pk)}
+    return render(request, "evaluations/delete.html", context)
