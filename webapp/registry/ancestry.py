@@ -38,7 +38,7 @@ ICONS = {
     "model": "box",
     "evaluation": "chart-bar",
     "evolution": "refresh",
-    "queue": "list-check",
+    "queue": "pencil-check",
 }
 WORDS = {
     "upload": "files that were sent",
