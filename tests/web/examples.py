@@ -240,6 +240,7 @@ EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "run_id": _run,
     "preview_id": _preview,
     "ask": lambda team: "pause",
+    "act": lambda team: "lock",
 }
 
 _made: dict[tuple[Any, str], Any] = {}

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db.models import F, Q, QuerySet
 from django.http import Http404
 
+from meds3core.judgements.items import ItemMode
 from meds3core.types.judgements import Verdict
 from webapp.accounts.actors import Actor
 from webapp.accounts.models import Team
@@ -62,6 +63,12 @@ def flag_counts(*, tree: Tree) -> Mapping[int, int]:
 def queues_of(*, team: Team) -> QuerySet[AnnotationQueue]:
     """A team's queues, newest first."""
     return AnnotationQueue.objects.filter(team=team).select_related("created_by").order_by("-id")
+
+
+def queues_for_flags(*, team: Team, size: int = 50) -> list[AnnotationQueue]:
+    """The open queues that a flagged step can be put into, newest first."""
+    is_open = {"state": AnnotationQueue.State.OPEN, "mode": ItemMode.STEP.value}
+    return list(queues_of(team=team).filter(**is_open)[:size])
 
 
 def queue_of(*, team: Team, queue_id: UUID) -> AnnotationQueue:

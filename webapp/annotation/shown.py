@@ -14,7 +14,7 @@ from meds3core.judgements.items import ItemKept, ItemShown, StepAnswer, StepFact
 from meds3core.types.judgements import ErrorKind, Severity, Verdict
 from meds3core.types.record import Record
 from webapp.accounts.actors import Actor
-from webapp.annotation.models import Assignment, Judgement, QueueItem
+from webapp.annotation.models import Adjudication, Assignment, Judgement, QueueItem
 from webapp.annotation.work import item_reveal
 
 
@@ -108,7 +108,7 @@ def rounds_said(*, assignment: Assignment) -> list[SaidRound]:
     ]
 
 
-def answer_of(row: Judgement) -> StepAnswer:
+def answer_of(row: Judgement | Adjudication) -> StepAnswer:
     """A row as what was said."""
     return StepAnswer(
         position=row.position,

@@ -7,8 +7,12 @@ from typing import Any
 from django.db.models import Prefetch
 from django.urls import NoReverseMatch, reverse
 
+from webapp.accounts.actors import Actor
 from webapp.accounts.models import Membership, Team
 from webapp.accounts.rules import Action, may
+from webapp.annotation.models import AnnotationQueue
+from webapp.annotation.progress import MyProgress, my_progress
+from webapp.annotation.selectors import queues_of
 from webapp.datasets.models import DatasetVersion
 from webapp.evaluations.models import Evaluation, StrategyResult
 from webapp.jobs import overviews
@@ -38,6 +42,14 @@ class Recent:
 
 
 @dataclass(frozen=True)
+class QueueToJudge:
+    """A queue and how far the person is in it."""
+
+    queue: AnnotationQueue
+    mine: MyProgress
+
+
+@dataclass(frozen=True)
 class Step:
     """What a new team does first, second, third."""
 
@@ -55,6 +67,7 @@ def home_context(membership: Membership) -> dict[str, Any]:
     models = models_latest(team=team) if sees_models else []
     datasets = datasets_recent(team=team) if sees_data else []
     jobs = jobs_now(team=team) if sees_jobs else []
+    queues = queues_to_judge(membership=membership) if may(role, Action.ITEM_JUDGE) else []
     is_new = sees_jobs and not (datasets or jobs or Job.objects.filter(team=team).exists())
     return {
         "team": team,
@@ -62,12 +75,22 @@ def home_context(membership: Membership) -> dict[str, Any]:
         "sees_datasets": sees_data,
         "sees_models": sees_models,
         "jobs": jobs,
+        "judges": may(role, Action.ITEM_JUDGE),
+        "queues": queues,
         "shown_states": " ".join(overviews.ACTIVE),
         "models": models,
         "datasets": datasets,
         "workers": workers_now() if sees_jobs else None,
         "steps": first_steps(team=team, role=role) if is_new else [],
     }
+
+
+def queues_to_judge(*, membership: Membership) -> list[QueueToJudge]:
+    """Open queues, newest first, with how far the person is in each; those with nothing for them come last."""
+    rows = list(queues_of(team=membership.team).filter(state=AnnotationQueue.State.OPEN)[:THINGS])
+    mine = my_progress(actor=Actor(membership.user), queues=rows)
+    found = [QueueToJudge(queue, mine[queue.pk]) for queue in rows]
+    return sorted(found, key=lambda each: not (each.mine.may_judge and each.mine.left))
 
 
 def jobs_now(*, team: Team) -> list[Job]:

@@ -41,8 +41,9 @@ WORK = (
     Entry("Evolution", "refresh", "evolution-list", Action.JOB_VIEW),
     Entry("Models", "box", "model-list", Action.MODEL_VIEW),
     Entry("Evaluations", "chart-bar", "evaluation-list", Action.EVALUATION_VIEW),
+    Entry("Judging", "pencil-check", "queue-list", Action.QUEUE_VIEW),
     Entry("Jobs", "player-play", "job-list", Action.JOB_VIEW),
-    # Annotation and chat come with their actions in webapp.accounts.rules.
+    # Chat comes with its action in webapp.accounts.rules.
 )
 TEAM = (
     Entry("Members", "users", "team-members", Action.TEAM_VIEW),

@@ -8,7 +8,9 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from meds3core.evaluation.record import EvaluationFileError
 from webapp.accounts.models import Team
-from webapp.accounts.rules import Action
+from webapp.accounts.rules import Action, may
+from webapp.annotation.models import COMMENT_LENGTH
+from webapp.annotation.selectors import flags_of_question, queues_for_flags
 from webapp.common.access import team_page
 from webapp.evaluations import selectors
 from webapp.evaluations.comparing import figures_of, index_of
@@ -71,6 +73,8 @@ def evaluation_question(request: HttpRequest, team: Team, evaluation_id: uuid.UU
         return render(request, "evaluations/lost.html", {"team": team, "evaluation": found})
     before, after = questions.beside(position, wanted)
     chosen = figures.selection.chosen.label if figures.selection else ""
+    role = request.membership.role
+    flags = flags_of_question(evaluation=found, place=position)
     context = {
         "team": team,
         "evaluation": found,
@@ -83,6 +87,10 @@ def evaluation_question(request: HttpRequest, team: Team, evaluation_id: uuid.UU
         "before": before,
         "after": after,
         "asked_of": selectors.question_of(evaluation=found, position=position),
+        "flags": flags,
+        "may_flag": may(role, Action.STEP_FLAG),
+        "queues": queues_for_flags(team=team) if flags and may(role, Action.QUEUE_CHANGE) else [],
+        "comment_length": COMMENT_LENGTH,
         "others": selectors.others_about(evaluation=found, question_hash=row.question.content_hash),
     }
     return render(request, "evaluations/question.html", context)

@@ -45,6 +45,7 @@ def evaluation_page(request: HttpRequest, team: Team, evaluation_id: uuid.UUID) 
         "forms": ENDINGS,
         "may_change": may(role, Action.EVALUATION_CHANGE),
         "may_submit": may(role, Action.JOB_SUBMIT),
+        "may_queue": may(role, Action.QUEUE_CHANGE),
     }
     try:
         figures = figures_of(found)

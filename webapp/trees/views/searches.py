@@ -60,6 +60,7 @@ def search(request: HttpRequest, team: Team, search_id: uuid.UUID) -> HttpRespon
         "inputs": overviews.inputs_of(jobs=[job])[job.pk],
         "may_control": may(role, Action.JOB_CONTROL),
         "may_submit": may(role, Action.JOB_SUBMIT),
+        "may_queue": may(role, Action.QUEUE_CHANGE),
         "asks": {ask: " ".join(sorted(states)) for ask, states in MAY.items()},
         "now": {ask: job.state in states for ask, states in MAY.items()},
         "prms": overviews.model_options(team=team, kind=ModelKind.PRM),

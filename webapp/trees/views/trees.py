@@ -14,7 +14,8 @@ from meds3core.config.references import Registered
 from webapp.accounts.models import Team
 from webapp.accounts.rules import Action, may
 from webapp.annotation.models import COMMENT_LENGTH
-from webapp.annotation.selectors import flags_of_node
+from webapp.annotation.reviewing import said_of_node
+from webapp.annotation.selectors import flags_of_node, queues_for_flags
 from webapp.annotation.services import MAY_WITHDRAW_ANY
 from webapp.common.access import actor_of, team_page
 from webapp.common.downloads import content_download
@@ -170,6 +171,14 @@ def _panel(request: HttpRequest, team: Team, opened: OpenedTree, node: int) -> d
         "may_flag": may(role, Action.STEP_FLAG),
         "may_withdraw_any": role in MAY_WITHDRAW_ANY,
         "comment_length": COMMENT_LENGTH,
+        "judged": said_of_node(
+            actor=actor_of(request),
+            team=team,
+            tree_id=opened.row.pk,
+            idx=node,
+            may_judge=may(role, Action.ITEM_JUDGE),
+        ),
+        "queues": queues_for_flags(team=team) if said and may(role, Action.QUEUE_CHANGE) else [],
     }
 
 
