@@ -133,7 +133,7 @@ def _annotation(
 def _bodies(data: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
     """All steps with the opener, and whether the judged one is the last by the task's shape."""
     if data.get("step"):
-        before = next((data[name] for name in EARLIER if data.get(name)), [])
+        before: Any = next((data[name] for name in EARLIER if data.get(name)), [])
         earlier = [part.body for part in split(before)] if isinstance(before, str) else _texts(before, "data.earlier")
         return (*_with_opener(earlier), text_of(data["step"], "data.step")), True
     given = next((data[name] for name in STEPS if data.get(name)), None)
@@ -159,7 +159,7 @@ def _with_opener(steps: list[str]) -> tuple[str, ...]:
 
 
 def _opened(data: Mapping[str, Any]) -> bool:
-    given = next((data[name] for name in STEPS if data.get(name)), [])
+    given: Any = next((data[name] for name in STEPS if data.get(name)), [])
     return isinstance(given, list) and _texts(given, "data.steps")[:1] == [OPENER]
 
 

@@ -26,7 +26,7 @@ RATINGS: dict[Verdict, int | None] = {
     Verdict.BAD: -1,
     Verdict.CANT_TELL: None,
 }
-_VERDICTS = {rating: verdict for verdict, rating in RATINGS.items() if rating is not None}
+_VERDICTS: dict[int | None, Verdict] = {rating: verdict for verdict, rating in RATINGS.items() if rating is not None}
 _WHEN: TypeAdapter[datetime] = TypeAdapter(datetime)
 _EXTRA = ("id", "errors", "severity", "comment", "blind", "adjudicated", "correct", "seconds")
 

@@ -45,7 +45,8 @@ def split_people(trajectories: Iterable[LabelledTrajectory], share: float) -> Sp
     """By question: whether it is kept out is a function of its text alone, so that a later training, with more labels,
     keeps out the same ones and is measured on what no earlier one has learnt from people either.
     """
-    training, held_out = [], []
+    training: list[LabelledTrajectory] = []
+    held_out: list[LabelledTrajectory] = []
     for trajectory in trajectories:
         (held_out if _drawn(trajectory.question.content_hash) < share else training).append(trajectory)
     return Split(tuple(training), tuple(held_out))

@@ -94,7 +94,7 @@ def orm_row(encoder: TrajectoryEncoder, trajectory: LabelledTrajectory) -> Rewar
     """A trajectory whose end is known, read at its last token, however long it is."""
     encoded = encoder.steps(trajectory.question, trajectory.bodies)
     last = EncodedTrajectory(encoded.ids, encoded.prompt_length, encoded.ends[-1:])
-    return RewardRow(last, (float(trajectory.correct),), (1.0,))
+    return RewardRow(last, (float(bool(trajectory.correct)),), (1.0,))
 
 
 def orm_rows(
