@@ -8,10 +8,11 @@ A search's mosaic, a reasoning tree, the loop, and its last evaluation; light, 1
 import argparse
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.browser.studio import ROOT
-from tests.workers.embedded import Foreground
 
 WIDE = {"width": 1280, "height": 860}
 
@@ -22,10 +23,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     options = parser.parse_args()
     home = options.home or Path(os.environ.get("MEDS3_HOME", "~/.meds3-studio")).expanduser()
-    with Foreground(home, "up") as up:
-        link = up.until("/#").strip()
-        pictures(link, options.out)
-        up.interrupt()
+    options.out.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "meds3core.cli.main", "up", "--no-browser"]
+    environment = os.environ | {"MEDS3_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        try:
+            pictures(next(line.strip() for line in up.stdout if "/#" in line), options.out)
+        finally:
+            up.terminate()
 
 
 def pictures(link: str, out: Path) -> None:
@@ -42,11 +48,16 @@ def pictures(link: str, out: Path) -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport=WIDE)
         page.goto(link)
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("link", name="Searches").first.wait_for()  # the link signs in by itself
         page.get_by_role("link", name="Searches").first.click()
         page.locator("tbody a").first.click()
         shot(page, "search")
-        page.locator("#search-trees tbody a").nth(2).click()
+        page.get_by_label("Holds").select_option(label=MIXED)
+        page.get_by_role("button", name="Show", exact=True).click()
+        page.locator("#search-trees tbody a").first.click()
+        page.get_by_role("button", name="Fit").scroll_into_view_if_needed()
+        page.evaluate("document.querySelector('.tree-drawing, canvas').closest('.card').scrollIntoView()")
+        page.keyboard.press("Tab")
         shot(page, "tree")
         page.get_by_role("link", name="Evolution", exact=True).first.click()
         page.locator("tbody a").first.click()

@@ -27,6 +27,9 @@ FTS = "datasets_question_text"
 GIN = "question_by_text"
 ROWS = "datasets_questionrow"
 
+PENDING_KB = 65536
+"""New entries that wait beside PostgreSQL's index, to be put into it together: that is what imports pay with."""
+
 log = logging.getLogger(__name__)
 
 
@@ -85,6 +88,17 @@ def index_add(*, version_id: UUID, first: int, end: int) -> None:
         )
 
 
+def index_settle() -> None:
+    """After many new rows: put what waits beside PostgreSQL's index into it, so that no search reads through that."""
+    if connection.vendor != "postgresql":
+        return
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT gin_clean_pending_list(to_regclass(%s))", [GIN])
+    except DatabaseError as error:  # no such index, or one of another role's: it is slower, not wrong
+        log.info("the index of texts was not settled (%s)", type(error).__name__)
+
+
 def index_remove(*, ids: Sequence[int]) -> None:
     """Forget rows that are about to be deleted. In the transaction that deletes them."""
     if not ids or connection.vendor != "sqlite" or not _has_fts(connection.alias):
@@ -111,7 +125,10 @@ def index_create(database: BaseDatabaseWrapper) -> bool:
                 cursor.execute(f"INSERT INTO {FTS}({FTS}) VALUES ('rebuild')")
             elif database.vendor == "postgresql":
                 cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
-                cursor.execute(f"CREATE INDEX IF NOT EXISTS {GIN} ON {ROWS} USING gin (folded gin_trgm_ops)")
+                cursor.execute(
+                    f"CREATE INDEX IF NOT EXISTS {GIN} ON {ROWS} USING gin (folded gin_trgm_ops)"
+                    f" WITH (gin_pending_list_limit = {PENDING_KB})"
+                )
     except DatabaseError as error:
         log.warning("questions are searched without an index of their texts (%s)", type(error).__name__)
         return False

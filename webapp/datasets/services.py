@@ -28,7 +28,7 @@ from webapp.accounts.audit import audit_write
 from webapp.accounts.models import Team
 from webapp.common.bulk import key_of, rows_insert
 from webapp.datasets.models import Dataset, DatasetVersion, QuestionRow, RejectedRow
-from webapp.datasets.search import folded, index_add
+from webapp.datasets.search import folded, index_add, index_settle
 from webapp.datasets.statistics import (
     CountTokens,
     DatasetCheck,
@@ -187,6 +187,7 @@ def version_finish(
     if version.questions == 0:
         version_discard(version=version, claim=claim)
         raise DatasetError("There is no question in it, so no version was made.")
+    index_settle()
     found = version_statistics(version=version, count_tokens=count_tokens)
     with transaction.atomic():
         _fence(claim)

@@ -7,6 +7,7 @@ was interrupted goes on inside.
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from workers.devices import device_wait
 from workers.keeping import kept_folder
 from workers.kinds.shelf import Shelf, StageSink
 from workers.kinds.takeover import Takeover
+from workers.patience import patiently
 
 PAGE = "report.html"
 
@@ -85,7 +87,8 @@ def _keep(context: JobContext, source: Path, name: str, label: str) -> Path:
     """A file of the loop as one of the job's own."""
     kept = context.folder / name
     kept.write_bytes(source.read_bytes())
-    reports.checkpoint_record(job_id=context.job_id, attempt=context.attempt, name=name, path=kept, label=label)
+    who = {"job_id": context.job_id, "attempt": context.attempt}
+    patiently(partial(reports.checkpoint_record, **who, name=name, path=kept, label=label), context.cancel)
     return kept
 
 

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from meds3core.verify.judge import verifier_for
 from webapp.jobs import reports
 from workers.context import JobContext
 from workers.devices import device_wait
+from workers.patience import patiently
 
 
 def run(context: JobContext) -> Mapping[str, Any]:
@@ -85,7 +87,8 @@ def _keep(context: JobContext, name: str, line: str, done: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-    reports.checkpoint_record(
+    record = partial(
+        reports.checkpoint_record,
         job_id=context.job_id,
         attempt=context.attempt,
         name=name,
@@ -93,6 +96,7 @@ def _keep(context: JobContext, name: str, line: str, done: int) -> None:
         digest=_digest(line),
         label=f"tree {done:,}",
     )
+    patiently(record, context.cancel)
 
 
 def _kept(context: JobContext) -> dict[str, str]:
