@@ -5,6 +5,7 @@ import pytest
 from tests.browser.forests import forest
 from tests.browser.guard import sign_in
 from tests.browser.people import person
+from tests.browser.seldom import oddments
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -105,6 +106,28 @@ def test_a_search_is_walked_narrowed_and_compared(studio, page, wood, check_page
     page.get_by_role("button", name="Compare", exact=True).click()
     expect(page.get_by_role("heading", name="8 questions in common")).to_be_visible()
     check_page(page, "search-compare")
+
+
+def test_what_pages_seldom_show_reads_well_too(studio, page, check_page):
+    """States that no walk comes by: nothing found, nothing to compare with, failed, lost, about to be deleted."""
+    from playwright.sync_api import expect
+
+    studio.call(person, username="selma", team="Seldom")
+    made = studio.call(oddments, team="Seldom", username="selma")
+    sign_in(page, studio, "selma")
+    seldom = {
+        "search-failed": (f"searches/{made['failed']}/", "The engine could not be started."),
+        "search-narrowed-to-nothing": (f"searches/{made['alone']}/?domain=nowhere", "No tree is like that"),
+        "search-compare-alone": (f"searches/{made['alone']}/compare/", "There is no other search yet"),
+        "label-delete": (f"labels/{made['labels']}/delete/", "Nothing depends on it."),
+        "evaluation-delete": (f"evaluations/{made['evaluation']}/delete/", "Kept figures"),
+        "evaluation-lost": (f"evaluations/{made['lost']}/", "The files of this evaluation cannot be read"),
+        "evaluation-questions-lost": (f"evaluations/{made['lost']}/questions/", "cannot be read"),
+    }
+    for name, (place, words) in seldom.items():
+        page.goto(f"{studio.url}/t/{made['slug']}/{place}")
+        expect(page.get_by_text(words).first).to_be_visible()
+        check_page(page, name)
 
 
 def test_a_tree_is_read_without_script(studio, chromium, wood):
