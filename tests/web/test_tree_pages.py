@@ -5,6 +5,7 @@ import json
 import zlib
 
 import pytest
+from django.utils import timezone
 
 from tests.trees import built_labels, finished_search, some_questions
 from tests.web.people import signed_in
@@ -14,6 +15,7 @@ from webapp.accounts.rules import Role
 from webapp.jobs.models import Job, State
 from webapp.registry.bundled import bundled_ensure
 from webapp.registry.models import LabelSet, ModelVersion
+from webapp.trees.figures import kept_figures, tree_figures
 from webapp.trees.models import NodeRow, SearchQuestion, Tree
 from webapp.trees.services import arena_read, tree_score_store
 
@@ -92,6 +94,19 @@ def test_the_page_of_a_search_adds_up_and_narrows(world, page, search):
     assert page.get(url(world, f"searches/{search.pk}/?outcome=odd")).status_code == 404
     assert page.get(url(world, f"searches/{search.pk}/?after=x")).status_code == 404
     assert page.get(url(world, f"searches/{search.pk}/trees/")).status_code == 286, "htmx need not ask again"
+
+
+def test_figures_are_kept_of_searches_that_are_over_and_of_no_others(search, django_assert_num_queries):
+    rows = Tree.objects.filter(job=search)
+    Job.objects.filter(pk=search.pk).update(ended=timezone.now())
+    search.refresh_from_db()
+    found = kept_figures(rows, job=search, wanted="all")
+    assert found == tree_figures(rows) and found.trees == 3
+    with django_assert_num_queries(0):
+        assert kept_figures(rows, job=search, wanted="all") == found
+    assert kept_figures(rows.filter(position=0), job=search, wanted="the first").trees == 1
+    search.state, search.ended = State.RUNNING, None  # somebody let it go on
+    assert kept_figures(rows.filter(position__gt=0), job=search, wanted="all").trees == 2
 
 
 def test_pages_of_searches_cost_few_queries(world, page, search, django_assert_max_num_queries):
