@@ -130,6 +130,24 @@ def test_where_the_environment_holds_the_secrets_there_are_none_to_restore(tmp_p
     assert (after["people"], after["files"]) == (["ann"], {"models/one/weights": 256 * 9000})
 
 
+def test_a_database_that_others_use_is_not_replaced(tmp_path, database):
+    home, archive, here = tmp_path / "home", tmp_path / "archive.tar", database()
+    if not here:
+        pytest.skip("SQLite's file is guarded by the lock of the stack")
+    python(FILL, home, **here)
+    assert meds3(home, "backup", "--to", str(archive), **here).returncode == 0
+    before = json.loads(python(LOOK, home, **here))
+    user, path = urlsplit(here["MEDS3_DATABASE"]).netloc.rstrip("@"), urlsplit(here["MEDS3_DATABASE"]).path
+    folder, name = path.lstrip("/").rsplit("/", 1)
+    with psycopg.connect(host=f"/{folder}", user=user, dbname=name):
+        refused = meds3(home, "restore", str(archive), **here)
+        assert refused.returncode != 0
+        assert "in use: it has 1 other connection" in " ".join((refused.stdout + refused.stderr).split())
+        assert json.loads(python(LOOK, home, **here)) == before
+    restored = meds3(home, "restore", str(archive), **here)
+    assert restored.returncode == 0, restored.stderr[-2000:]
+
+
 def test_a_restore_that_cannot_write_the_database_leaves_the_one_that_is_there(tmp_path, database):
     home, archive, here = tmp_path / "home", tmp_path / "archive.tar", database()
     if here:

@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from django.db import connection
 
 from workers.backups.archive import POSTGRES, SQLITE, BackupError, BackupFailed
 
-PAGES = 2000
-"""Of SQLite's copy at a time: writers go on between."""
+LEAVING_SECONDS = 3
+"""How long connections of processes that have just ended may take to go."""
 
 
 def database_dump(folder: Path) -> Path:
@@ -23,6 +24,35 @@ def database_dump(folder: Path) -> Path:
     path = folder / POSTGRES
     _postgres("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={path}")
     return path
+
+
+def database_unused() -> None:
+    """Raises `BackupError` while anybody else is connected: a web process that goes on would write into what is
+    replaced beneath it. SQLite's file is exchanged under the lock of the stack, which is all that uses it.
+    """
+    if connection.vendor == "sqlite":
+        return
+    until = time.monotonic() + LEAVING_SECONDS
+    while (others := _others_connected()) and time.monotonic() < until:
+        time.sleep(0.2)
+    if others:
+        count = f"{others} other connection{'' if others == 1 else 's'}"
+        raise BackupError(
+            f"The database is in use: it has {count}. Stop the web processes, the workers, the sweep and whatever else "
+            "is connected to it, on every host, then restore again. Nothing was changed."
+        )
+
+
+def _others_connected() -> int:
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]  # a pool opens more than one is told of
+    with connection.Database.connect(**connection.get_connection_params()) as own:
+        # Who may not see all of other people's connections sees at least that they are somebody's.
+        (found,) = own.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND usename IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'"
+        ).fetchone()
+        return int(found)
 
 
 def database_load(path: Path) -> None:

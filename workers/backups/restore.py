@@ -12,7 +12,7 @@ from webapp.jobs.claims import Claim, job_finish, job_stopped
 from webapp.jobs.models import DeviceLease, Job, Worker
 from webapp.jobs.transitions import LIVE
 from workers.backups.archive import FILES, POSTGRES, SECRETS, SQLITE, BackupError, contents_of, unpack
-from workers.backups.database import database_load
+from workers.backups.database import database_load, database_unused
 from workers.stack.home import database_prepare
 from workers.stack.lock import StackLock
 
@@ -29,12 +29,14 @@ def backup_restore(*, archive: Path, say: Callable[[str], None]) -> None:
                 f"{archive} holds a {contents.database} database and this instance runs on {connection.vendor}. "
                 "Restore it on the kind of database that it was made of (MEDS3_DATABASE)."
             )
+        database_unused()
         files = Path(settings.FILES)
         place = files.parent / f".restore-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         place.mkdir(mode=0o700, parents=True)
         try:
             say(f"checking {len(contents.members)} files of {contents.made}")
             unpack(archive, contents, place)
+            database_unused()  # unpacking may have taken an hour
             name = f"before-restore-{datetime.now(UTC):%Y%m%d-%H%M%S}"
             kept = home / name
             _keep_database(kept)
