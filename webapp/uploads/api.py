@@ -37,9 +37,9 @@ class FileIn(Schema):
 
 
 class UploadIn(Schema):
-    """Files for a purpose: one with questions, or those of a model."""
+    """Files for a purpose: one with questions, those of a model, one with judgements."""
 
-    purpose: Literal["dataset", "model"]
+    purpose: Literal["dataset", "model", "judgements"]
     files: list[FileIn] = Field(min_length=1, max_length=200)
 
 
@@ -108,7 +108,7 @@ def _upload(request: HttpRequest, team_slug: str, upload_id: UUID) -> Upload:
 @team_operation(Action.UPLOAD_SEND)
 @idempotent
 def upload_create(request: HttpRequest, team_slug: str, body: UploadIn) -> HttpResponse:
-    """Announce files. Needs `dataset.change` or `model.change` as well, by purpose."""
+    """Announce files. Needs `dataset.change`, `model.change` or `queue.change` as well, by purpose."""
     _may(request, team_slug, body.purpose)
     upload = services.upload_create(
         actor=request.auth.actor,  # type: ignore[attr-defined]
