@@ -99,7 +99,7 @@ def test_thirty_steps_by_keyboard_alone(studio, page, ward, check_page):
         verdicts[item] = {3: "bad", 4: "bad", 0: "cant-tell"}.get(number % 5, "good")
         expect(page.locator("[data-work]")).to_have_attribute("data-phase", "shown")
         if number == 3:
-            expect(page.get_by_text("What was hidden")).to_be_visible()
+            expect(page.get_by_role("heading", name="What was hidden")).to_be_visible()
             check_page(page, "work-shown")
         page.keyboard.press("n")
         if number < 29:
@@ -142,9 +142,9 @@ def test_nothing_is_lost(studio, chromium, ward):
     page.reload()
     page.locator("[data-work][data-item]").wait_for()
     assert shown(page) == first
-    expect(page.get_by_role("button", name="Bad")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="Bad", exact=True)).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_role("button", name="Unsafe")).to_have_attribute("aria-pressed", "true")
-    expect(page.get_by_label("Comment")).to_have_value("Half a thought")
+    expect(page.locator("#work-comment")).to_have_value("Half a thought")
 
     # Going on at once: what was said is taken back as if it had never been, for nothing was shown yet.
     page.get_by_label("Go on at once").check()
@@ -171,7 +171,7 @@ def test_nothing_is_lost(studio, chromium, ward):
     expect(other.get_by_role("heading", name="You are judging this queue in another tab")).to_be_visible()
     other.get_by_role("button", name="Go on here").click()
     other.locator(f"[data-work][data-item='{item}']").wait_for()
-    expect(other.get_by_label("Comment")).to_have_value("Begun here")
+    expect(other.locator("#work-comment")).to_have_value("Begun here")
     expect(page.get_by_role("heading", name="You are judging this queue in another tab")).to_be_visible()
     other.close()
     page.get_by_role("button", name="Go on here").click()
@@ -182,7 +182,7 @@ def test_nothing_is_lost(studio, chromium, ward):
     page.wait_for_timeout(QUIET)
     page.context.set_offline(True)
     offline = []
-    page.get_by_role("button", name="Good").click()
+    page.get_by_role("button", name="Good", exact=True).click()
     page.keyboard.press("n")
     for _ in range(2):
         following(page, item)
@@ -261,14 +261,14 @@ def test_a_tablet_held_upright(studio, page, ward):
     place = page.locator("[data-place]")
     assert "1 of 3 to judge" in place.inner_text() or "1 of 2 to judge" in place.inner_text()
     item = shown(page)
-    page.get_by_role("button", name="Good").click()
+    page.get_by_role("button", name="Good", exact=True).click()
     page.wait_for_timeout(QUIET)
     assert "2 of" in place.inner_text()
-    page.get_by_role("button", name="Bad").click()
+    page.get_by_role("button", name="Bad", exact=True).click()
     step, buttons = page.locator(".work-this").bounding_box(), page.locator(".work-judge").bounding_box()
     assert step["y"] + step["height"] <= buttons["y"] + 1
     page.get_by_role("button", name="Wrong inference").click()
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     saved(page)
     rows = [row for row in studio.call(judged, queue=made["queue"]) if row["item"] == item]
     assert [(row["position"], row["verdict"]) for row in rows] == [(0, "good"), (1, "bad")]

@@ -153,10 +153,9 @@
       }
       const more = this.find("[data-more]");
       const unfolded = Boolean(open) && !locked;
-      const opens = more.hidden && unfolded;
+      this.unfolds ||= more.hidden && unfolded;
       more.hidden = !unfolded;
       this.find(".work-judge").classList.toggle("is-open", unfolded);
-      if (opens) this.bring({ focus: false });
       const opener = this.find("[data-more-open]");
       opener.setAttribute("aria-expanded", String(unfolded));
       opener.hidden = unfolded || locked;
@@ -173,8 +172,11 @@
       return words.map((word) => this.find(`[data-action="${word}"]`)?.dataset.words || word).join(", ");
     }
 
+    /* The last word about a draft: what unfolded may now hide the step. */
     hint(text) {
       this.find("[data-hint]").textContent = text;
+      if (this.unfolds) this.bring({ focus: false });
+      this.unfolds = false;
     }
 
     /* What was hidden: below the step that was judged, and beside the steps around it. */
