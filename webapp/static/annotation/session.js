@@ -42,6 +42,7 @@
     async start() {
       this.present = null;
       this.ahead = [];
+      this.view.root.dataset.ahead = 0;
       this.to("loading");
       await outbox.flush();
       await this.next();
@@ -232,6 +233,7 @@
       this.done = [...this.done.filter((held) => held !== present), present].slice(-KEPT_BACK);
       this.to("shown");
       this.drawn("");
+      this.view.find("[data-action=next]").focus({ preventScroll: true }); // no key more goes into a field
       await outbox.put({
         id: present.client,
         item: present.work.item,
@@ -249,7 +251,6 @@
         await this.next();
       } else {
         this.view.say(`${word}, saved.`);
-        this.view.find("[data-action=next]").focus({ preventScroll: true });
       }
     }
 

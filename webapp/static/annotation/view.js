@@ -125,13 +125,13 @@
     bring({ focus = true } = {}) {
       const step = this.find(".work-this");
       if (focus) step.focus({ preventScroll: true });
-      window.scrollTo({ top: 0 });
+      window.scrollTo({ top: 0, behavior: "instant" }); // Bootstrap glides, and what glides cannot be measured
       const judge = this.find(".work-judge");
       const below = getComputedStyle(judge).bottom === "0px" ? judge.getBoundingClientRect().height : 0;
       const top = this.find(".work-bar").getBoundingClientRect().height + 8;
       const bottom = window.innerHeight - below - 12;
       const box = step.getBoundingClientRect();
-      if (box.bottom > bottom) window.scrollTo({ top: Math.min(box.bottom - bottom, box.top - top) });
+      if (box.bottom > bottom) window.scrollTo({ top: Math.min(box.bottom - bottom, box.top - top), behavior: "instant" });
     }
 
     draft(draft, { open, locked = false, ready = false, next = "Save", undo = null } = {}) {
