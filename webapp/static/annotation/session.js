@@ -83,16 +83,16 @@
       return "";
     }
 
-    fill() {
-      this.fetching ??= (async () => {
-        try {
-          while (this.ahead.length < AHEAD && !(await this.fetch()));
-        } finally {
-          this.fetching = null;
-          this.view.root.dataset.ahead = this.ahead.length;
-        }
-      })();
-      return this.fetching;
+    async fill() {
+      if (this.fetching) return;
+      this.fetching = this.gather();
+      await this.fetching;
+      this.fetching = null;
+      this.view.root.dataset.ahead = this.ahead.length;
+    }
+
+    async gather() {
+      while (this.ahead.length < AHEAD && !(await this.fetch()));
     }
 
     async held(item) {
