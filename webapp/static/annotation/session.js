@@ -86,8 +86,11 @@
     async fill() {
       if (this.fetching) return;
       this.fetching = this.gather();
-      await this.fetching;
-      this.fetching = null;
+      try {
+        await this.fetching;
+      } finally {
+        this.fetching = null;
+      }
       this.view.root.dataset.ahead = this.ahead.length;
     }
 
