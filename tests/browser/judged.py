@@ -24,6 +24,7 @@ def judged_team(*, team: str) -> dict[str, str]:
     judge_all(owner, queue, says(["The answer is 8."]))
     judge_all(other, queue, says(["A worse thought.", "The answer is 8."]))
     job = labels_submit(actor=owner, team=found, queues=[queue], config=JudgementLabelConfig(rule="mean"))
+    Job.objects.filter(state=State.QUEUED).exclude(pk=job.pk).update(state=State.CANCELLED)  # what other files left
     labels = LabelSet.objects.get(pk=done(job)["labels"])
     Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED)
     rollouts = LabelSet.objects.create(team=found, name="Labels of rollouts", kind="steps", ready=True, records=9)

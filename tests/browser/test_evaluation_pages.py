@@ -73,7 +73,7 @@ def test_from_the_matrix_to_one_step_of_one_answer(studio, page, check_page):
     place = next(i for i, row in enumerate(rows) if any(False in each.steps_right for each in row.samples))
     page.goto(f"{team}/evaluations/{made['base']}/questions/{place}/")
     sample = page.locator("#sample-0")
-    sample.locator("summary").focus()
+    sample.locator("summary").first.focus()
     page.keyboard.press("Enter")
     expect(sample.locator(".steps li")).to_have_count(len(rows[place].samples[0].bodies))
     expect(sample.locator(".scores").last).to_contain_text(f"{rows[place].samples[0].scores['prm'][-1]:.2f}")

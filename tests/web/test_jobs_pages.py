@@ -187,7 +187,7 @@ def test_home_shows_a_new_team_what_to_do_first(world, owner):
 def test_home_shows_an_annotator_no_jobs(world):
     submitted(of=world.team, title="First look")
     page = signed_in(world.by_role[Role.ANNOTATOR]).get("/").content.decode()
-    assert "First look" not in page and "Your teams" in page and "/ws/t/" not in page
+    assert "First look" not in page and "Your judging" in page and "/ws/t/" not in page
 
 
 def test_home_shows_models_with_what_was_measured_of_them(world, owner, django_assert_max_num_queries):

@@ -256,6 +256,17 @@ def test_review_decides_and_hides_what_may_still_be_judged(world, clients):
         assert client.get(f"{url}?show={which}").status_code == 200
 
 
+def test_whoever_holds_the_last_place_is_not_told_what_others_said(world, clients):
+    queue = secret_queue(world.team, items=1, wanted=2, controls=0)
+    judge_all(Actor(world.by_role[Role.ANNOTATOR]), queue, lambda item: GOOD)
+    client, url = clients[Role.MANAGER], f"{BASE}/queues/{queue.pk}"
+    held = post(client, f"{url}/work/next/").json()["item"]["item"]
+    assert [row.is_hidden for row in client.get(f"{url}/review/?show=judged").context["rows"]] == [True]
+    post(client, f"{BASE}/queue-items/{held}/work/release/")
+    again = post(client, f"{url}/work/next/", {"holding": [held]}).json()
+    assert (again["item"], again["reason"]) == (None, "done")  # what is at hand does not come twice
+
+
 def test_somebody_who_holds_an_item_judges_it_before_reading_what_it_keeps_back(world, clients):
     queue = secret_queue(world.team, items=1, controls=0)
     client = clients[Role.MANAGER]

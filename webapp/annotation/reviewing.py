@@ -29,6 +29,7 @@ FILTERS = {
 }
 MOST_QUEUES = 10
 _OVER = (Assignment.State.JUDGED, Assignment.State.SEEN, Assignment.State.SKIPPED)
+_OPEN = (Assignment.State.LOCKED, Assignment.State.EXPIRED, Assignment.State.RELEASED)
 _DECIDED = Exists(Adjudication.objects.filter(item=OuterRef("pk")))
 
 
@@ -126,11 +127,18 @@ def review_rows(*, actor: Actor, items: Sequence[QueueItem], may_judge: bool) ->
     decided = dict(Adjudication.objects.filter(item__in=ids).order_by("id").values_list("item", "verdict"))
     rows = []
     for item in items:
-        hidden = may_judge and item.is_free and mine.get(item.pk) not in _OVER
+        hidden = may_judge and _may_still_judge(item, mine.get(item.pk))
         opinions = [] if hidden else said.get(item.pk, [])
         decision = "" if hidden else decided.get(item.pk, "")
         rows.append(ReviewRow(item, ItemShown.model_validate(item.shown), opinions, decision, hidden))
     return rows
+
+
+def _may_still_judge(item: QueueItem, state: str | None) -> bool:
+    """Whether a person whose own assignment stands so may yet judge the item blind: then nothing is shown of it."""
+    if state in _OVER:
+        return False
+    return state in _OPEN or (item.withdrawn is None and item.judged < item.wanted)
 
 
 def said_of_node(*, actor: Actor, team: Team, tree_id: UUID, idx: int, may_judge: bool) -> list[ReviewRow]:

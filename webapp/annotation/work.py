@@ -126,13 +126,16 @@ def item_pull(*, actor: Actor, queue: AnnotationQueue, holding: Collection[UUID]
             had = mine.filter(Q(state=State.JUDGED) | Q(state=State.LOCKED))
             if queue.per_person is not None and had.count() >= queue.per_person:
                 return Pulled(None, Nothing.LIMIT)
-            candidates = _candidates(queue, rater, member.given)
+            candidates = _candidates(queue, rater, member.given, holding)
             if not candidates:
                 return Pulled(None, Nothing.DONE)
             for item in candidates:
                 if _take(item):
+                    if (locked := _lock(item, queue, actor, rater)) is None:
+                        _give_back(item)
+                        continue
                     QueueMember.objects.filter(pk=member.pk).update(given=F("given") + 1)
-                    return Pulled(_lock(item, queue, actor, rater))
+                    return Pulled(locked)
             # All of them went to others in the meantime: look again, in a transaction of its own.
 
 
@@ -305,8 +308,8 @@ def _row(
         verdict=answer.verdict.value,
         errors=[each.value for each in answer.errors],
         severity=answer.severity.value if answer.severity else "",
-        correction=answer.correction,
-        comment=answer.comment,
+        correction=answer.correction.replace("\0", ""),
+        comment=answer.comment.replace("\0", ""),
         blind=blind,
         late=late,
         seconds=seconds,
@@ -330,10 +333,11 @@ def _count(item: QueueItem, holds: bool) -> None:
 # --- places --------------------------------------------------------------------------------------------------------
 
 
-def _candidates(queue: AnnotationQueue, rater: str, given: int) -> list[UUID]:
+def _candidates(queue: AnnotationQueue, rater: str, given: int, holding: Collection[UUID]) -> list[UUID]:
     """Some free items that the person was never given, the best ones, in an order of chance."""
     had = Assignment.objects.filter(item=OuterRef("pk"), rater=rater, state__in=NOT_AGAIN)
     free = QueueItem.objects.filter(~Exists(had), queue=queue, is_free=True, taken__lt=F("wanted"), withdrawn=None)
+    free = free.exclude(pk__in=list(holding))
     turn = random.Random(f"{queue.pk} {rater} {given}")
     controls = (True, False) if turn.random() < queue.control_share else (False, True)
     for is_control in controls:
@@ -362,10 +366,14 @@ def _give_back(item_id: UUID) -> None:
     )
 
 
-def _lock(item_id: UUID, queue: AnnotationQueue, actor: Actor, rater: str) -> Assignment:
+def _lock(item_id: UUID, queue: AnnotationQueue, actor: Actor, rater: str) -> Assignment | None:
+    """The item as the person's own; None where they judged or read it since the candidates were chosen."""
     assert actor.user is not None
     columns = {"state": State.LOCKED, "expires": Now() + LOCK, "pulled": Now()}
-    if not Assignment.objects.filter(item=item_id, rater=rater).update(**columns):
+    mine = Assignment.objects.filter(item=item_id, rater=rater)
+    if not mine.filter(state__in=(State.EXPIRED, State.RELEASED)).update(**columns):
+        if mine.exists():
+            return None
         Assignment.objects.create(
             team_id=queue.team_id,
             item_id=item_id,
