@@ -11,7 +11,7 @@ from tests.browser.people import person
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-QUIET = 400
+QUIET = 600
 """Milliseconds after which a key is no longer taken for one meant for the step before."""
 
 
@@ -138,7 +138,7 @@ def test_nothing_is_lost(studio, chromium, ward):
     page.keyboard.press("s")
     page.keyboard.press("t")
     page.keyboard.type("Half a thought")
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(1500)
     page.reload()
     page.locator("[data-work][data-item]").wait_for()
     assert shown(page) == first
