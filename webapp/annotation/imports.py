@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.db import transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import F
 from django.db.models.functions import Now
 
 from meds3core.config.jobs import JudgementImportSpec
 from meds3core.config.references import Registered
 from meds3core.judgements.copying import item_copy
 from meds3core.judgements.files import InForm
-from meds3core.judgements.items import TEXT_LENGTH, ItemKept, ItemMode, ItemOrigin, StepFacts
+from meds3core.judgements.items import ItemKept, ItemMode, ItemOrigin, StepFacts
 from meds3core.labels.prefix import prefix_hash
 from meds3core.types.judgements import StepJudgement
 from meds3core.types.question import OpenQuestion, Question
@@ -32,6 +32,7 @@ from webapp.annotation.models import (
     QueueItem,
 )
 from webapp.annotation.queues import QueueError
+from webapp.annotation.rows import ONE_PLACE_LESS, item_hold, said_columns
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_submit
 from webapp.uploads.models import Upload
@@ -124,7 +125,7 @@ def _save(item: QueueItem, one: StepJudgement) -> bool:
     """Whether it was new. A rater has one judgement of an item, whatever files hold."""
     rater = f"import:{one.annotator}"[:RATER_LENGTH]
     with transaction.atomic():
-        QueueItem.objects.filter(pk=item.pk).update(judged=F("judged"))  # savings of one item wait for each other
+        item_hold(item.pk)
         columns = {
             "team_id": item.team_id,
             "queue_id": item.queue_id,
@@ -148,11 +149,10 @@ def _save(item: QueueItem, one: StepJudgement) -> bool:
             round=1,
             blind=one.blind,
             seconds=one.seconds,
-            **_content(one),
+            **said_columns(one),
         )
         rows = QueueItem.objects.filter(pk=item.pk)
-        free = Case(When(taken__lt=F("wanted") - 1, then=Value(True)), default=Value(False))
-        rows.update(taken=F("taken") + 1, judged=F("judged") + 1, is_free=free)
+        rows.update(judged=F("judged") + 1, **ONE_PLACE_LESS)
         rows.filter(judged__gte=F("wanted"), completed=None).update(completed=Now())
     return True
 
@@ -166,22 +166,12 @@ def _decide(item: QueueItem, one: StepJudgement) -> int:
             "team_id": item.team_id,
             "queue_id": item.queue_id,
             "decided_by_name": one.annotator[:150],
-            **_content(one),
+            **said_columns(one),
         },
     )
     return int(made)
 
 
-def _content(one: StepJudgement) -> dict[str, object]:
-    return {
-        "verdict": one.verdict.value,
-        "errors": [each.value for each in one.errors],
-        "severity": one.severity.value if one.severity else "",
-        "correction": one.correction.replace("\0", "")[:TEXT_LENGTH],
-        "comment": one.comment.replace("\0", "")[:TEXT_LENGTH],
-    }
-
-
 def _name(item: QueueItem, one: StepJudgement) -> uuid.UUID:
-    said = [str(item.pk), one.annotator, one.adjudicated, *map(str, _content(one).values())]
+    said = [str(item.pk), one.annotator, one.adjudicated, *map(str, said_columns(one).values())]
     return uuid.uuid5(_NAMES, json.dumps(said))

@@ -11,6 +11,7 @@ from meds3core.judgements.items import StepAnswer
 from webapp.accounts.actors import Actor
 from webapp.accounts.audit import audit_write
 from webapp.annotation.models import Adjudication, Assignment, QueueItem
+from webapp.annotation.rows import item_hold, said_columns
 from webapp.annotation.work import EVERYBODY, JudgingError, answers_check, rater_of
 from webapp.webhooks.firing import webhooks_fire
 from webapp.webhooks.models import Event
@@ -58,7 +59,7 @@ def item_adjudicate(
     """
     item_seen(actor=actor, item=item)
     with transaction.atomic():
-        QueueItem.objects.filter(pk=item.pk).update(judged=F("judged"))  # two at once wait for each other
+        item_hold(item.pk)
         sent = Adjudication.objects.filter(item=item, client_id=client_id).order_by("position")
         if client_id is not None and (known := list(sent)):
             return known
@@ -69,14 +70,10 @@ def item_adjudicate(
                 item=item,
                 queue_id=item.queue_id,
                 position=answer.position,
-                verdict=answer.verdict.value,
-                errors=[each.value for each in answer.errors],
-                severity=answer.severity.value if answer.severity else "",
-                correction=answer.correction,
-                comment=answer.comment,
                 decided_by=actor.user,
                 decided_by_name=actor.name[:150],
                 client_id=client_id,
+                **said_columns(answer),
             )
             for answer in answers
         ]

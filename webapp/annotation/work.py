@@ -1,6 +1,6 @@
 """What an annotator does: takes an item, keeps its lock, judges, takes back, changes.
 
-Every change of an item's places and of its assignments begins with holding the item's row (`_hold`), so that locks
+Every change of an item's places and of its assignments begins with holding the item's row (`item_hold`), so that locks
 that run out, late savings and new pulls wait for each other. Nobody but `webapp.annotation.shown` makes what is sent.
 """
 
@@ -20,6 +20,7 @@ from meds3core.judgements.items import StepAnswer
 from meds3core.types.judgements import Verdict
 from webapp.accounts.actors import Actor
 from webapp.annotation.models import AnnotationQueue, Assignment, Judgement, QueueItem, QueueMember
+from webapp.annotation.rows import ONE_PLACE_LESS, item_hold, said_columns
 from webapp.webhooks.firing import webhooks_fire
 from webapp.webhooks.models import Event
 
@@ -145,7 +146,7 @@ def lock_renew(*, actor: Actor, item: QueueItem) -> Assignment | None:
     What the person saves is kept even then. Raises `NotGiven`.
     """
     with transaction.atomic():
-        _hold(item.pk)
+        item_hold(item.pk)
         found = _mine(actor, item)
         if found.state == State.EXPIRED and _take(item.pk):
             Assignment.objects.filter(pk=found.pk).update(state=State.LOCKED, expires=Now() + LOCK)
@@ -157,7 +158,7 @@ def lock_renew(*, actor: Actor, item: QueueItem) -> Assignment | None:
 def item_release(*, actor: Actor, item: QueueItem, skip: bool = False) -> None:
     """Give an item back unjudged; skipped, it does not come again. Does nothing without a lock. Raises `NotGiven`."""
     with transaction.atomic():
-        _hold(item.pk)
+        item_hold(item.pk)
         found = _mine(actor, item)
         to = State.SKIPPED if skip else State.RELEASED
         if Assignment.objects.filter(pk=found.pk, state=State.LOCKED).update(state=to, expires=None):
@@ -170,7 +171,7 @@ def locks_expire(*, queue: AnnotationQueue, most: int = 200) -> int:
     freed = 0
     for pk, item_id in list(gone.order_by("expires").values_list("pk", "item_id")[:most]):
         with transaction.atomic():
-            _hold(item_id)
+            item_hold(item_id)
             if gone.filter(pk=pk).update(state=State.EXPIRED):
                 _give_back(item_id)
                 freed += 1
@@ -209,7 +210,7 @@ def judgement_undo(*, actor: Actor, item: QueueItem) -> Assignment:
     what the item keeps back: then there is `judgement_revise`.
     """
     with transaction.atomic():
-        _hold(item.pk)
+        item_hold(item.pk)
         found = _mine(actor, item)
         if found.state != State.JUDGED:
             raise JudgingError("There is nothing to take back: you have not judged this item.")
@@ -243,7 +244,7 @@ def _say(
     changing: bool,
 ) -> Saved:
     with transaction.atomic():
-        _hold(item.pk)
+        item_hold(item.pk)
         found = _mine(actor, item)
         if known := list(Judgement.objects.filter(rater=found.rater, client_id=client_id).order_by("position")):
             if known[0].item_id != item.pk:
@@ -305,15 +306,11 @@ def _row(
         client_id=client_id,
         round=number,
         position=answer.position,
-        verdict=answer.verdict.value,
-        errors=[each.value for each in answer.errors],
-        severity=answer.severity.value if answer.severity else "",
-        correction=answer.correction.replace("\0", ""),
-        comment=answer.comment.replace("\0", ""),
         blind=blind,
         late=late,
         seconds=seconds,
         instructions=seen.values_list("instructions_seen", flat=True).first() or 0,
+        **said_columns(answer),
     )
 
 
@@ -321,7 +318,7 @@ def _count(item: QueueItem, holds: bool) -> None:
     """One person more has judged it; whoever holds no place any more takes one beyond those that are wanted."""
     rows = QueueItem.objects.filter(pk=item.pk)
     if not holds:
-        rows.update(taken=F("taken") + 1, is_free=Case(When(taken__lt=F("wanted") - 1, then=True), default=False))
+        rows.update(**ONE_PLACE_LESS)
     rows.update(judged=F("judged") + 1)
     if rows.filter(judged__gte=F("wanted"), completed=None).update(completed=Now()):
         webhooks_fire(team_id=item.team_id, event=Event.ITEM_COMPLETED, thing=item.pk)
@@ -348,16 +345,10 @@ def _candidates(queue: AnnotationQueue, rater: str, given: int, holding: Collect
     return []
 
 
-def _hold(item_id: UUID) -> None:
-    QueueItem.objects.filter(pk=item_id).update(judged=F("judged"))
-
-
 def _take(item_id: UUID) -> bool:
     """Take a place of an item, if there is one."""
     free = QueueItem.objects.filter(pk=item_id, taken__lt=F("wanted"), withdrawn=None)
-    return bool(
-        free.update(taken=F("taken") + 1, is_free=Case(When(taken__lt=F("wanted") - 1, then=True), default=False))
-    )
+    return bool(free.update(**ONE_PLACE_LESS))
 
 
 def _give_back(item_id: UUID) -> None:
