@@ -11,6 +11,7 @@ from meds3core.cli.evolution_progress import GraphDisplay, plan_table
 from meds3core.cli.progress import duration
 from meds3core.cli.running import stopped_by_signals, talking_console
 from meds3core.cli.settings import with_changes
+from meds3core.cli.stage_options import Processes, Threads
 from meds3core.config.evolution import EVOLUTION_PRESETS, EvolutionConfig
 from meds3core.errors import ConfigError
 from meds3core.progress import CancelToken
@@ -35,10 +36,8 @@ def evolve(
             "--set", metavar="NAME=VALUE", help="Change a setting, e.g. search.max_nodes=32 or dpo_after=every."
         ),
     ] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Stages at once; else 1 with a GPU, and one per core without.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Of each stage; else the cores are shared out.")] = None,
+    processes: Processes = None,
+    threads: Threads = None,
     store: Annotated[
         Path | None, typer.Option(help="Folder of the stages, which several loops may share; else in OUT.")
     ] = None,
@@ -51,7 +50,7 @@ def evolve(
     from meds3core.evolution.evolve import evolve as run
     from meds3core.evolution.graph import plan
     from meds3core.evolution.loop import EvolutionInputs, evolution_graph
-    from meds3core.evolution.processes import default_processes, usable_cores
+    from meds3core.evolution.processes import shared_out
     from meds3core.evolution.store import read_record
     from meds3core.report.stages_page import stages_table
 
@@ -59,8 +58,7 @@ def evolve(
     folder = named_policy(policy).path
     settings = evolution_settings(folder, preset, iterations, seed, change or [])
     inputs = EvolutionInputs(questions, folder, held_out, validation)
-    at_once = processes or default_processes()
-    each = threads or max(1, usable_cores() // at_once)
+    at_once, each = shared_out(processes, threads)
     place = store or out / "stages"
     planned = plan(evolution_graph(settings, inputs).stages)
     finished = {name for name, one in planned.items() if read_record(place, one.folder, one.key) is not None}

@@ -8,9 +8,10 @@ import typer
 from meds3core.cli.progress import duration
 from meds3core.cli.running import stopped_by_signals, talking_console
 from meds3core.cli.settings import with_changes
+from meds3core.cli.stage_options import Processes, Threads
 from meds3core.data.write import atomic_text
 from meds3core.errors import ConfigError
-from meds3core.evolution.processes import default_processes, usable_cores
+from meds3core.evolution.processes import shared_out
 from meds3core.progress import CancelToken
 from meds3core.sandbox.bundled import policy_folder
 
@@ -25,10 +26,8 @@ def judging(
         typer.Option("--set", metavar="NAME=VALUE", help="Change a setting, e.g. judgements=600, people.weight=4."),
     ] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the stages; else in OUT.")] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Stages at once; else 1 with a GPU, and one per core without.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Of each stage; else the cores are shared out.")] = None,
+    processes: Processes = None,
+    threads: Threads = None,
     plan_only: Annotated[bool, typer.Option("--plan", "--dry-run", help="Only show the time that it takes.")] = False,
 ) -> None:
     """Judge steps chosen by priority and by chance, retrain the reward model, compare what each found out."""
@@ -42,14 +41,14 @@ def judging(
         raise ConfigError(f"no preset {preset!r}; there are {', '.join(JUDGING_PRESETS)}")
     config = with_changes(JUDGING_PRESETS[preset], change or [])
     config = config.model_copy(update={"seeds": config.seeds[:seeds]})
-    at_once = processes or default_processes()
+    at_once, each = shared_out(processes, threads)
     job = Judging(
         config,
         policy_folder(),
         out,
         store=store,
         parallel=at_once,
-        threads=threads or max(1, usable_cores() // at_once),
+        threads=each,
     )
     console.print(f"{len(job.stages)} stages, about {duration(job.seconds_left())} with {at_once} at once")
     if plan_only:

@@ -11,8 +11,9 @@ from rich.table import Table
 from meds3core.cli.progress import duration
 from meds3core.cli.running import stopped_by_signals, talking_console
 from meds3core.cli.settings import with_changes
+from meds3core.cli.stage_options import Processes, Threads
 from meds3core.errors import ConfigError
-from meds3core.evolution.processes import default_processes, usable_cores
+from meds3core.evolution.processes import shared_out
 from meds3core.progress import CancelToken, ProgressSink
 from meds3core.sandbox.bundled import policy_folder
 
@@ -29,10 +30,8 @@ def study(
         typer.Option("--set", metavar="NAME=VALUE", help="Change a setting, e.g. grid_questions=1000."),
     ] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the stages; else in OUT.")] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Stages at once; else 1 with a GPU, and one per core without.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Of each stage; else the cores are shared out.")] = None,
+    processes: Processes = None,
+    threads: Threads = None,
     plan_only: Annotated[bool, typer.Option("--plan", "--dry-run", help="Only show the parts and their time.")] = False,
 ) -> None:
     """Measure the whole loop on the clinic, over several seeds, and write the page of results."""
@@ -45,9 +44,9 @@ def study(
         raise ConfigError(f"no preset {preset!r}; there are {', '.join(STUDY_PRESETS)}")
     config = with_changes(STUDY_PRESETS[preset], change or [])
     config = config.model_copy(update={"seeds": config.seeds[:seeds]})
-    at_once = processes or default_processes()
+    at_once, each = shared_out(processes, threads)
     places = Places(out=out, store=store or out / "stages", page=page or out / "results.md")
-    job = Study(config, policy_folder(), places, parallel=at_once, threads=threads or max(1, usable_cores() // at_once))
+    job = Study(config, policy_folder(), places, parallel=at_once, threads=each)
     costs = job.costs()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("part", "stages", "time", "processor time"):

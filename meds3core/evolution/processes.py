@@ -76,6 +76,12 @@ def default_processes() -> int:
     return max(1, min(usable_cores(), int(virtual_memory().available) // _BYTES_PER_PROCESS))
 
 
+def shared_out(processes: int | None = None, threads: int | None = None) -> tuple[int, int]:
+    """Stages at once and threads of each, where they are not given: `default_processes`, and the cores shared out."""
+    at_once = processes or default_processes()
+    return at_once, threads or max(1, usable_cores() // at_once)
+
+
 class Nursery:
     """The process that stages are forked off. It and its stages die with the process that made it."""
 

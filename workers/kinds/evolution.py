@@ -15,7 +15,7 @@ from meds3core.config.jobs import EvolutionSpec
 from meds3core.evolution.evolve import evolve
 from meds3core.evolution.graph import PlannedStage, plan
 from meds3core.evolution.loop import EvolutionInputs, evolution_graph
-from meds3core.evolution.processes import default_processes, usable_cores
+from meds3core.evolution.processes import shared_out
 from meds3core.evolution.restart import take_over
 from meds3core.evolution.stages.report import RESULT
 from webapp.jobs import reports
@@ -48,7 +48,7 @@ def run(context: JobContext) -> Mapping[str, Any]:
         store = folder / "stages"
         taken = _taken_over(context, planned, store)
         device_wait(context)
-        at_once = default_processes()
+        at_once, threads = shared_out()
         with Shelf(context, spec, planned, store, given=given, taken=taken) as shelf:
             evolved = evolve(
                 spec.settings,
@@ -56,7 +56,7 @@ def run(context: JobContext) -> Mapping[str, Any]:
                 folder,
                 store=store,
                 parallel=at_once,
-                threads=max(1, usable_cores() // at_once),
+                threads=threads,
                 sink=StageSink(shelf, context.reporter),
                 cancel=context.cancel,
             )
