@@ -77,6 +77,11 @@ class QuestionRow(models.Model):
             models.Index(fields=["version", "domain", "position"], name="question_by_domain"),
             models.Index(fields=["version", "answer_kind", "position"], name="question_by_answer_kind"),
             models.Index(fields=["content_hash"], name="question_by_content"),
+            models.Index(  # of those that were measured: an import has none and pays nothing
+                fields=["version", "difficulty"],
+                name="question_by_difficulty",
+                condition=models.Q(difficulty__isnull=False),
+            ),
         ]
 
     @property
