@@ -9,31 +9,15 @@ from django.urls import reverse
 from meds3core.evaluation.compare import compare, compare_ways
 from meds3core.report.wording import percent, points
 from meds3core.types.question import Question
-from tests.evaluations import shelved, two_sides
+from tests.evaluations import shelved
 from tests.web.people import signed_in
 from tests.web.reading import page_of, words_of
 from webapp.accounts.actors import SYSTEM
-from webapp.accounts.rules import Role
 from webapp.datasets.services import dataset_from_questions
 from webapp.evaluations.comparing import comparison_of
 from webapp.evaluations.models import Evaluation, StoredComparison
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def files(settings, tmp_path):
-    settings.FILES = str(tmp_path)
-
-
-@pytest.fixture
-def both(world, files):
-    return two_sides(world.team)
-
-
-@pytest.fixture
-def reader(world):
-    return signed_in(world.by_role[Role.VIEWER])
 
 
 # --- comparing -----------------------------------------------------------------------------------------------------

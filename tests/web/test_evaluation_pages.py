@@ -13,7 +13,7 @@ from meds3core.report.quality import probe_section
 from meds3core.report.sections import sections_of
 from meds3core.report.wording import percent, plain
 from tests.core.evaluation import pages
-from tests.evaluations import measured, shelved, two_sides
+from tests.evaluations import measured, shelved
 from tests.web.people import signed_in, token
 from tests.web.reading import page_of, words_of
 from webapp.accounts.actors import SYSTEM
@@ -25,21 +25,6 @@ from webapp.evaluations.index import INDEX
 from webapp.evaluations.questions import QuestionFilter, Questions
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def files(settings, tmp_path):
-    settings.FILES = str(tmp_path)
-
-
-@pytest.fixture
-def both(world, files):
-    return two_sides(world.team)
-
-
-@pytest.fixture
-def reader(world):
-    return signed_in(world.by_role[Role.VIEWER])
 
 
 # --- one evaluation ------------------------------------------------------------------------------------------------

@@ -69,6 +69,14 @@ def evaluations_found(*, team: Team, wanted: EvaluationFilter) -> QuerySet[Evalu
     return rows
 
 
+def evaluations_in_matrix(*, team: Team, wanted: EvaluationFilter) -> QuerySet[Evaluation]:
+    """Those that meet the filter, newest first, with what the matrix says of them: their names, what must agree."""
+    rows = evaluations_found(team=team, wanted=wanted).select_related(None)
+    left_out = [f"{model}__{column}" for model in ("policy", "scorer") for column in ("files", "facts", "provenance")]
+    left_out += ["figures", "benchmark__recipe", "benchmark__statistics"]  # kilobytes each
+    return rows.select_related("policy", "scorer", "benchmark__dataset").defer(*left_out)
+
+
 def measured_with(*, team: Team) -> dict[str, list[tuple[str, str]]]:
     """Id and name of every benchmark and every policy of the team's evaluations, newest first, to filter by."""
     rows = Evaluation.objects.filter(team=team, ready=True)

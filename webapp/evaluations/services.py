@@ -131,9 +131,10 @@ def _headline(stored: StoredEvaluation) -> dict[str, Any]:
         if scorer.steps
     }
     judged = [
-        {"scorer": name, "name": each.name, **_found(each.steps[0])}
+        {"scorer": name, "name": each.name, "warnings": each.warnings, **_found(each.steps[0])}
         for name, scorer in evaluation.scorers.items()
         for each in scorer.judged
+        if each.steps
     ]
     if judged:
         shown["judged_steps"] = judged

@@ -56,7 +56,7 @@ def evaluation_list_table(request: HttpRequest, team: Team, form: str) -> HttpRe
 
 
 def _matrix(request: Any, team: Team, wanted: EvaluationFilter) -> tuple[Page, Matrix]:
-    page = page_of(selectors.evaluations_found(team=team, wanted=wanted), request.GET, size=SIZE)
+    page = page_of(selectors.evaluations_in_matrix(team=team, wanted=wanted), request.GET, size=SIZE)
     ways = [Way(strategy, n) for strategy, n in selectors.ways_measured(evaluations=page.rows)]
     columns = columns_of(ways, request.GET.getlist("by"))
     results = selectors.results_of(evaluations=page.rows, ways=[(way.strategy, way.n) for way in columns])
