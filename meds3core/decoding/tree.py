@@ -10,7 +10,7 @@ from meds3core.engines.base import Engine
 from meds3core.errors import ConfigError
 from meds3core.search.answer import vote_sum
 from meds3core.search.base import SearchTools
-from meds3core.search.grow import grow
+from meds3core.search.grow import Watch, grow
 from meds3core.text.prompts import PromptTemplate
 from meds3core.types.question import OpenQuestion, Question
 from meds3core.types.tree import Tree
@@ -30,8 +30,10 @@ async def answer_by_tree(
     config: SearchConfig,
     *,
     seed: int = 0,
+    watch: Watch | None = None,
 ) -> tuple[Answer, Tree]:
     """Grow one tree and vote over its finished leaves; `chosen` counts among these, in order of creation.
+    `watch` is shown the tree while it grows.
 
     Raises `ConfigError` when the configuration is not one for inference or the scorer is not a PRM, and what engine
     and scorer raise.
@@ -44,7 +46,7 @@ async def answer_by_tree(
         question = question.without_gold()
     metered, reader = MeteredEngine(engine), MeteredScorer(scorer)
     tools = SearchTools(metered, verifier_for, prompt, config, seed, reader, scorer.scorer.info.model_hash)
-    tree = await grow(question, tools)
+    tree = await grow(question, tools, watch)
     found = vote_sum(tree)
     has_children = {node.parent for node in tree.nodes}
     leaves = [node for node in tree.nodes if node.answer is not None and node.id not in has_children]

@@ -73,10 +73,15 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of a streamed completion; `completion` is set on the last one only and repeats the whole."""
+    """A piece of a streamed completion; `completion` is set on the last one only and repeats the whole.
+
+    The counts are those so far, for whoever breaks the stream off; 0 where the engine does not know them.
+    """
 
     text: str
     completion: Completion | None = None
+    generated_tokens: int = 0
+    prompt_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

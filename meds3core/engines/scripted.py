@@ -134,8 +134,8 @@ class ScriptedEngine:
     async def stream(self, request: Request) -> AsyncIterator[Delta]:
         """The same, token by token."""
         completion = await self.generate(request)
-        for token in _TOKEN.findall(completion.text):
-            yield Delta(token)
+        for number, token in enumerate(_TOKEN.findall(completion.text), 1):
+            yield Delta(token, generated_tokens=number, prompt_tokens=completion.prompt_tokens)
             await asyncio.sleep(0)
         yield Delta("", completion)
 

@@ -76,7 +76,7 @@ class OpenAIEngine:
         """The same completion as the server streams it."""
         path, body, prompt_tokens = self._body(request)
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-        text, last, usage = "", None, None
+        text, last, usage, pieces = "", None, None, 0
         async for event in self._open().stream(path, body):
             usage = event.get("usage") or usage
             for choice in event.get("choices") or ():
@@ -85,7 +85,8 @@ class OpenAIEngine:
                     last = choice
                 if piece:
                     text += piece
-                    yield Delta(piece)
+                    pieces += 1  # servers send a token at a time; they count at the end only
+                    yield Delta(piece, generated_tokens=pieces, prompt_tokens=prompt_tokens)
         if last is None:
             raise EngineError(f"{self._config.base_url} ended a stream without saying why.")
         yield Delta("", self._completion(text, last, usage, prompt_tokens, request.sampling))
@@ -155,16 +156,21 @@ class OpenAIEngine:
     ) -> Completion:
         usage = usage or {}
         details = usage.get("prompt_tokens_details") or {}
-        generated = usage.get("completion_tokens")
+        generated = _count(usage.get("completion_tokens"))
         if generated is None:
             generated = len(self._encoder.encode_piece(text)) if self._encoder is not None else 0
         return Completion(
             text,
             _finish(choice, sampling),
             generated_tokens=generated,
-            prompt_tokens=usage.get("prompt_tokens") or prompt_tokens,
-            cached_tokens=details.get("cached_tokens") or 0,
+            prompt_tokens=_count(usage.get("prompt_tokens")) or prompt_tokens,
+            cached_tokens=_count(details.get("cached_tokens")) or 0,
         )
+
+
+def _count(said: Any) -> int | None:
+    """A server's word for a number of tokens, where it can be one."""
+    return said if type(said) is int and 0 <= said < 1 << 31 else None
 
 
 def _finish(choice: dict[str, Any], sampling: Sampling) -> FinishReason:

@@ -80,7 +80,8 @@ class Endings:
         sent = int(self._rows.sent[row])
         to = shown_length(text, job.sampling.stop)
         if to > sent:
-            self._outbox.delta(job, Delta(text[sent:to]))
+            count = int(self._rows.generated[row])
+            self._outbox.delta(job, Delta(text[sent:to], generated_tokens=count, prompt_tokens=len(job.ids)))
             self._rows.sent[row] = to
 
     def stop_set(self, job: GenerateJob) -> int:

@@ -63,6 +63,11 @@ class TransformersEngine:
         return self._info
 
     @property
+    def works(self) -> bool:
+        """Whether it can answer; once it broke down or was closed it never does again."""
+        return self._scheduler.works
+
+    @property
     def occupancy(self) -> tuple[int, int]:
         """(requests being worked on, requests waiting)."""
         return self._scheduler.occupancy

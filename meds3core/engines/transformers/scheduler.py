@@ -97,6 +97,11 @@ class Scheduler:
         self._thread.join()
 
     @property
+    def works(self) -> bool:
+        """Whether it takes jobs: not after its thread failed or was stopped."""
+        return not self._stopping
+
+    @property
     def occupancy(self) -> tuple[int, int]:
         """(requests being worked on, requests waiting), for displays and tests."""
         return len(self._admitted), len(self._waiting) + len(self._inbox)

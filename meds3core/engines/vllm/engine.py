@@ -54,6 +54,11 @@ class VllmEngine:
         return self._info
 
     @property
+    def works(self) -> bool:
+        """Whether it can answer; once it broke down or was closed it never does again."""
+        return self._steps.works
+
+    @property
     def unfinished(self) -> int:
         """Requests that wait or hold a slot; a cancelled one is gone after the step under way."""
         return self._steps.unfinished
@@ -90,7 +95,7 @@ class VllmEngine:
                 count += len(piece.token_ids)
                 completion = _completion(text, count, output) if finished else None
                 if piece.text or finished:
-                    yield Delta(piece.text, completion)
+                    yield Delta(piece.text, completion, count, len(ids))
         finally:
             if not finished:
                 self._steps.cancel([job])

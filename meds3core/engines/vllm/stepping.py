@@ -74,6 +74,11 @@ class StepLoop:
             raise self._start_error
 
     @property
+    def works(self) -> bool:
+        """Whether it takes requests: not once it is closed or broken."""
+        return self._failure is None
+
+    @property
     def unfinished(self) -> int:
         """Requests that wait or hold a slot."""
         return len(self._inbox.submitted) + len(self._running)
