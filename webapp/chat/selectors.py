@@ -1,0 +1,249 @@
+"""Reads of conversations. Everybody sees their own; those that somebody shared can be read by the team."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Prefetch, Q, QuerySet
+from django.http import Http404
+
+from meds3core.types.tree import Tree as TreeRecord
+from webapp.accounts.models import Team, User
+from webapp.accounts.selectors import theirs
+from webapp.chat.models import OPEN, ChatRetention, Conversation, Message, MessageTree, Rating, Role, State
+from webapp.registry.models import Endpoint, ModelAlias, ModelKind, ModelVersion
+from webapp.trees.services import arena_read
+
+
+def conversations_for(*, user: User, team: Team, words: str = "", shared: bool = False) -> QuerySet[Conversation]:
+    """The person's own conversations, or those that others shared, the last touched first."""
+    rows = Conversation.objects.filter(team=team, door=Conversation.Door.PAGE)
+    rows = rows.filter(shared=True).exclude(owner=user) if shared else rows.filter(owner=user)
+    if words:
+        found = Message.objects.filter(conversation__in=rows, text__icontains=words).values("conversation")
+        rows = rows.filter(Q(title__icontains=words) | Q(pk__in=found))
+    return rows.select_related("policy", "endpoint", "owner").order_by("-touched", "-pk")
+
+
+def conversation_for(*, user: User, team: Team, conversation_id: UUID, own: bool = False) -> Conversation:
+    """One that the person may read; with `own` one that they may go on with. Raises `Http404`."""
+    rows = Conversation.objects.filter(team=team, pk=conversation_id, door=Conversation.Door.PAGE)
+    rows = rows.filter(owner=user) if own else rows.filter(Q(owner=user) | Q(shared=True))
+    found = rows.select_related("policy", "endpoint", "scorer", "owner", "team").first()
+    if found is None:
+        raise Http404("There is no such conversation, or it was not shared with you.")
+    return found
+
+
+def message_of(*, conversation: Conversation, message_id: UUID) -> Message:
+    """A message of the conversation. Raises `Http404`."""
+    found = Message.objects.filter(conversation=conversation, pk=message_id).select_related("scorer").first()
+    if found is None:
+        raise Http404("There is no such message.")
+    return found
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A message of the branch that is shown, with its alternatives: the other replies to the same message."""
+
+    message: Message
+    alternatives: tuple[UUID, ...]
+    """All of them in the order they were made, itself included."""
+
+    @property
+    def place(self) -> int:
+        """Which of the alternatives it is, from 1."""
+        return self.alternatives.index(self.message.pk) + 1
+
+    @property
+    def before(self) -> UUID | None:
+        """The alternative before it."""
+        return self.alternatives[self.place - 2] if self.place > 1 else None
+
+    @property
+    def after(self) -> UUID | None:
+        """The alternative after it."""
+        return self.alternatives[self.place] if self.place < len(self.alternatives) else None
+
+
+def branch_of(*, conversation: Conversation) -> list[Turn]:
+    """The branch that ends at the conversation's leaf, from its first message."""
+    parents = dict(Message.objects.filter(conversation=conversation).order_by("id").values_list("pk", "parent"))
+    children: dict[UUID | None, list[UUID]] = {}
+    for pk, parent in parents.items():
+        children.setdefault(parent, []).append(pk)
+    ids = _path(parents, conversation.leaf_id)
+    rows = Message.objects.filter(pk__in=ids).select_related("scorer").in_bulk()
+    return [Turn(rows[pk], tuple(children[parents[pk]])) for pk in ids if pk in rows]
+
+
+def ratings_of(*, messages: Collection[UUID]) -> dict[UUID, list[Rating]]:
+    """What people think of these messages, the newest word last."""
+    found: dict[UUID, list[Rating]] = {}
+    for row in Rating.objects.filter(message__in=messages).select_related("user").order_by("said"):
+        found.setdefault(row.message_id, []).append(row)
+    return found
+
+
+def with_trees(*, messages: Collection[UUID]) -> set[UUID]:
+    """Those of these answers that were chosen from a tree."""
+    return set(MessageTree.objects.filter(message__in=messages).values_list("message", flat=True))
+
+
+def tree_of_message(*, conversation: Conversation, message_id: UUID) -> MessageTree:
+    """The tree that an answer was chosen from. Raises `Http404`."""
+    rows = MessageTree.objects.filter(message=message_id, message__conversation=conversation)
+    found = rows.select_related("message__scorer").first()
+    if found is None:
+        raise Http404("This answer comes of no tree.")
+    return found
+
+
+def tree_record(kept: MessageTree) -> TreeRecord:
+    """What is kept, opened."""
+    return TreeRecord.model_validate_json(arena_read(bytes(kept.arena)))
+
+
+def tree_snapshot(record: TreeRecord) -> dict[str, list[dict[str, object]]]:
+    """As tables of steps read it (`webapp.trees.growing_steps`)."""
+    return {
+        "nodes": [
+            {
+                "idx": node.id,
+                "parent_idx": node.parent,
+                "depth": node.depth,
+                "move": node.move.value,
+                "value": node.value,
+                "visits": node.visits,
+                "text": node.text,
+                "answer": node.answer,
+            }
+            for node in record.nodes
+        ]
+    }
+
+
+def path_of(*, message: Message) -> list[Message]:
+    """The messages down to this one, from the first."""
+    parents = dict(Message.objects.filter(conversation=message.conversation_id).values_list("pk", "parent"))
+    ids = _path(parents, message.pk)
+    rows = Message.objects.filter(pk__in=ids).in_bulk()
+    return [rows[pk] for pk in ids if pk in rows]
+
+
+def newest_leaf(*, message: Message) -> UUID:
+    """The end of the branch below a message that follows the newest reply each time."""
+    rows = Message.objects.filter(conversation=message.conversation_id).order_by("id").values_list("parent", "pk")
+    newest: dict[UUID | None, UUID] = dict(rows)
+    leaf = message.pk
+    while leaf in newest:
+        leaf = newest[leaf]
+    return leaf
+
+
+def _path(parents: dict[UUID, UUID | None], leaf: UUID | None) -> list[UUID]:
+    path: list[UUID] = []
+    while leaf is not None and leaf in parents:
+        path.append(leaf)
+        leaf = parents[leaf]
+    return path[::-1]
+
+
+def open_turns(*, conversations: Collection[UUID]) -> list[UUID]:
+    """Answers of these conversations that are not there yet."""
+    return list(Message.objects.filter(conversation__in=conversations, state__in=OPEN).values_list("pk", flat=True))
+
+
+def newest_answers(*, conversations: Collection[UUID]) -> list[UUID]:
+    """The answer of each conversation that was asked for last, be it there or not."""
+    answers = Message.objects.filter(role=Role.ASSISTANT).order_by("-pk").values_list("pk", flat=True)
+    found = (answers.filter(conversation=each).first() for each in conversations)
+    return [pk for pk in found if pk is not None]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an answer stands."""
+
+    state: str
+    attempt: int
+    seq: int
+    text: str
+    steps: list[list[float | None]]
+    candidates: int
+    """Answers to choose from that are there."""
+    note: str
+    ahead: int
+    """Turns that are to be answered before it."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will be added any more."""
+        return self.state not in OPEN
+
+
+def standing_of(*, message_id: UUID) -> Standing | None:
+    """How far an answer is, by its row; none when it was deleted."""
+    columns = ("state", "attempt", "seq", "text", "steps", "candidates", "note")
+    row = Message.objects.filter(pk=message_id).only(*columns).first()
+    if row is None:
+        return None
+    ahead = 0
+    if row.state == State.QUEUED:
+        ahead = Message.objects.filter(state=State.QUEUED, pk__lt=row.pk).count()
+    return Standing(row.state, row.attempt, row.seq, row.text, row.steps, len(row.candidates), row.note, ahead)
+
+
+# --- what can be talked with ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model, or a remote engine, that the team may talk with."""
+
+    id: str
+    """As the API names it: `team/name@alias`, `team/name@v2`, `team/name@remote`."""
+    name: str
+    policy: ModelVersion | None
+    endpoint: Endpoint | None
+
+
+def served_by(*, team: Team) -> list[Served]:
+    """Everything that the team may talk with, newest models first; a model once for each of its names."""
+    aliases = Prefetch("aliases", queryset=ModelAlias.objects.order_by("alias"))
+    rows = ModelVersion.objects.filter(theirs(team), kind=ModelKind.POLICY, ready=True).defer("files", "provenance")
+    found = []
+    for row in rows.select_related("team").prefetch_related(aliases).order_by("-pk"):
+        for word in (*(each.alias for each in row.aliases.all()), f"v{row.number}"):
+            found.append(Served(f"{row.team.slug}/{row.name}@{word}", f"{row} ({word})", row, None))
+    for endpoint in Endpoint.objects.filter(team=team).order_by("name"):
+        found.append(Served(f"{team.slug}/{endpoint.name}@remote", f"{endpoint.name} (remote)", None, endpoint))
+    return found
+
+
+def served_named(*, team: Team, model: str) -> Served | None:
+    """The one that a program names: by its id; without `@…` the newest version; or a model's own id."""
+    offered = served_by(team=team)
+    for each in offered:
+        if model == each.id or (each.policy is not None and model == str(each.policy.pk)):
+            return each
+    return next((each for each in offered if each.id.rpartition("@")[0] == model), None)
+
+
+def policies_of(*, team: Team) -> QuerySet[ModelVersion]:
+    """The policies that the team may talk with, newest first."""
+    rows = ModelVersion.objects.filter(theirs(team), kind=ModelKind.POLICY, ready=True)
+    return rows.defer("files", "provenance").order_by("-pk")
+
+
+def scorers_of(*, team: Team) -> QuerySet[ModelVersion]:
+    """The process reward models that the team may let score, newest first."""
+    rows = ModelVersion.objects.filter(theirs(team), kind=ModelKind.PRM, ready=True)
+    return rows.defer("files", "provenance").order_by("-pk")
+
+
+def retention_of(*, team: Team) -> int | None:
+    """For how many days the team keeps conversations, by its own setting; none: it has none."""
+    row = ChatRetention.objects.filter(team=team).first()
+    return row.days if row else None
