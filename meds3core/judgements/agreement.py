@@ -6,7 +6,8 @@ often each question was drawn, so that thousands of resamples are quick; where e
 what `krippendorff` and scikit-learn give.
 
 Only a person's first, blind word on a step may be handed in. "Can't tell" is no verdict: it is counted and otherwise
-left out.
+left out. Control items, whose answer is known, say whether each person is right and nothing of agreement: they are
+easy ones, judged by everybody, and would drown the rest.
 """
 
 from collections import Counter, defaultdict
@@ -97,7 +98,8 @@ class AgreementFigures(Record):
     judgements: int
     cant_tell: int
     steps: int
-    several: int = Field(description="Steps with two verdicts or more: what agreement stands on")
+    controls: int = Field(description="Of these steps, those of control items: they tell nothing of agreement")
+    several: int = Field(description="Steps with two verdicts or more, no control items: what agreement stands on")
     same: Estimate | None = Field(description="Share of those steps on which all verdicts are the same")
     nominal: Estimate | None = Field(description="Krippendorff's alpha; verdicts are the same or not")
     ordinal: Estimate | None = Field(description="The same; bad against good weighs more than neutral against good")
@@ -118,13 +120,15 @@ def agreement_figures(
     for item in by_item.values():
         if len({row.annotator for row in item}) != len(item):
             raise ValueError("one person judged one step twice: hand in first words only")
-    told = {name: [row for row in item if row.verdict in SCALE] for name, item in by_item.items()}
+    compared = {name: item for name, item in by_item.items() if all(row.known is None for row in item)}
+    told = {name: [row for row in item if row.verdict in SCALE] for name, item in compared.items()}
     several = [item for item in told.values() if len(item) > 1]
     units = _units([[SCALE[row.verdict] for row in item] for item in several], [item[0].question for item in several])
     return AgreementFigures(
         judgements=len(rows),
         cant_tell=sum(row.verdict is Verdict.CANT_TELL for row in rows),
         steps=len(by_item),
+        controls=len(by_item) - len(compared),
         several=len(several),
         same=clustered_share(
             [len({row.verdict for row in item}) == 1 for item in several],
@@ -134,7 +138,7 @@ def agreement_figures(
         nominal=alpha(units, "nominal", options),
         ordinal=alpha(units, "ordinal", options),
         pairs=tuple(_pairs(told, options)),
-        kinds=tuple(_kinds(several, rows, options)),
+        kinds=tuple(_kinds(several, [row for item in compared.values() for row in item], options)),
         annotators=tuple(_annotators(rows, options)),
     )
 

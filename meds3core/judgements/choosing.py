@@ -1,7 +1,7 @@
 """Chooses the steps of a queue: each rule gets its share, best priority first, not too many of one question."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from meds3core.judgements.flagging import (
 
 _ORDER = (Rule.RANDOM, *(rule for rule in Rule if rule is not Rule.RANDOM))
 """Random ones are drawn first, from all steps: what is said of them says something about all."""
+
+_AT_A_TIME = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def steps_pool(steps: Steps, rules: FlagRules) -> Pool:
     return Pool(
         steps.question,
         matching(steps, rules),
-        expected_information(steps.label, steps.rollouts, steps.score),
+        expected_information(steps.value, steps.drop, steps.rollouts, steps.score),
     )
 
 
@@ -103,7 +105,7 @@ def choose(pool: Pool, rules: FlagRules, *, items: int, seed: int) -> Choice:
             if basket.is_full:
                 break
     if shares[Rule.RANDOM]:
-        basket.fill(iter(by_chance.tolist()), Rule.RANDOM, items)
+        basket.fill(_in(by_chance, found[Rule.RANDOM]), Rule.RANDOM, items)
     places = np.array(basket.places, dtype=np.int64)
     counts = {rule: int(found[rule].sum()) for rule in Rule}
     return Choice(places, tuple(basket.rules), np.asarray(pool.priority[places]), counts)
@@ -145,6 +147,8 @@ def _quotas(shares: Mapping[Rule, float], items: int) -> dict[Rule, int]:
     return whole
 
 
-def _in(order: Integers, mask: Booleans) -> Iterable[int]:
-    found: list[int] = order[mask[order]].tolist()
-    return found
+def _in(order: Integers, mask: Booleans) -> Iterator[int]:
+    """A few at a time: of hundreds of thousands the first ones are taken."""
+    for start in range(0, len(order), _AT_A_TIME):
+        some = order[start : start + _AT_A_TIME]
+        yield from some[mask[some]].tolist()

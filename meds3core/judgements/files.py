@@ -37,7 +37,7 @@ FORMAT = "meds3-judgement/1"
 COLUMNS = (
     *("id", "annotator", "verdict", "errors", "severity", "correction", "comment", "seconds", "said_at", "blind"),
     *("adjudicated", "control", "question_id", "source", "question", "gold", "earlier", "step_number", "step"),
-    *("trajectory_right", "prefix_hash", "tree"),
+    *("trajectory_right", "prefix_hash", "tree", "by_chance"),
 )
 
 
@@ -113,6 +113,7 @@ def _cells(one: StepJudgement) -> tuple[object, ...]:
         _flag(one.correct),
         prefix_hash(one.question, one.bodies),
         one.origin.tree,
+        _flag(one.by_chance),
     )
 
 

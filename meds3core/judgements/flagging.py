@@ -15,8 +15,10 @@ from pydantic import Field
 
 from meds3core.types.record import Record
 
-STATED = 20
-"""Rollouts that a stated answer counts as: a rule has checked it, there is little to learn about it."""
+STATED = -1
+"""In place of a number of rollouts: the step states an answer, which a rule has checked."""
+_CHECKED = 20
+"""Rollouts that such a check counts as: there is little to learn about the step."""
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -82,7 +84,7 @@ class Steps:
     value: Floats
     drop: Floats
     rollouts: Integers
-    """Of the step itself; `STATED` of one that states an answer."""
+    """Of the step itself, at least 0; `STATED` of one that states an answer."""
     score: Floats
     right: Booleans
     """A right answer was reached through it."""
@@ -97,38 +99,52 @@ class Steps:
         """What rollouts say of the step, in [0, 1]: the dual label of METHOD.md §3."""
         return np.asarray(np.clip(self.value - np.nan_to_num(np.maximum(self.drop, 0.0)), 0.0, 1.0))
 
+    @property
+    def settled(self) -> Booleans:
+        """Which state a wrong answer: their label is 0 whatever anybody says (METHOD.md §2)."""
+        return np.asarray((self.rollouts == STATED) & (self.value <= 0.0))
+
 
 def matching(steps: Steps, rules: FlagRules) -> Mapping[Rule, Booleans]:
-    """(N,) by rule: which steps it finds. A rule finds nothing where what it looks at is not known."""
-    label, score = steps.label, steps.score
+    """(N,) by rule: which steps it finds. A rule finds nothing where what it looks at is not known.
+
+    Steps that state a wrong answer are for those who flag them and for chance: nobody's word changes their label.
+    """
+    label, score, is_open = steps.label, steps.score, ~steps.settled
     with np.errstate(invalid="ignore"):
         looks = np.fmin(label, score)
         return {
             Rule.FLAGGED: steps.flagged,
-            Rule.DROP: steps.drop >= rules.least_drop,
-            Rule.DISAGREEMENT: np.abs(score - label) >= rules.least_disagreement,
-            Rule.BAD_IN_RIGHT: steps.right & (looks < rules.bad_below),
-            Rule.REFLECTION: steps.reflection,
-            Rule.UNCERTAIN: np.abs(score - 0.5) <= rules.uncertain_within,
+            Rule.DROP: is_open & (steps.drop >= rules.least_drop),
+            Rule.DISAGREEMENT: is_open & (np.abs(score - label) >= rules.least_disagreement),
+            Rule.BAD_IN_RIGHT: is_open & steps.right & (looks < rules.bad_below),
+            Rule.REFLECTION: is_open & steps.reflection,
+            Rule.UNCERTAIN: is_open & (np.abs(score - 0.5) <= rules.uncertain_within),
             Rule.RANDOM: np.ones(len(steps), dtype=bool),
         }
 
 
-def expected_information(label: Floats, rollouts: Integers, score: Floats) -> Floats:
+def expected_information(value: Floats, drop: Floats, rollouts: Integers, score: Floats) -> Floats:
     """(N,) bits that a person's yes or no is expected to give: the entropy of what is believed before.
 
-    The belief is the mean of two opinions: rollouts' (`label`, drawn towards one half by one imagined right and one
-    imagined wrong rollout) and the reward model's. Entropy of a mixture is the mean entropy of its parts plus how far
-    they are apart (the Jensen-Shannon divergence): unsure opinions and opposed ones both count. An opinion that is NaN
-    is left out; with none the answer is worth a whole bit.
+    The belief is the mean of two opinions: rollouts' and the reward model's. Rollouts': of those that would have gone
+    right from the step before (its value, `value + drop`; all of them where `drop` is NaN) the share that still does,
+    drawn towards one half by one imagined right and one imagined wrong rollout. After an error none went right anyway,
+    and rollouts know nothing of what people are asked: whether the step adds an error of its own.
+
+    Entropy of a mixture is the mean entropy of its parts plus how far they are apart (the Jensen-Shannon divergence):
+    unsure opinions and opposed ones both count. An opinion that is NaN is left out; with none the answer is worth a
+    whole bit. Of a step that states a wrong answer it is worth nothing: the step's label is 0 by rule.
     """
-    tried = np.maximum(rollouts, 0)
-    smoothed = (label * tried + 1.0) / (tried + 2.0)
+    stated = rollouts == STATED
+    tried = np.where(stated, _CHECKED, rollouts)
+    before = np.where(np.isnan(drop), 1.0, np.clip(value + drop, value, 1.0))
+    smoothed = (value * tried + 1.0) / (before * tried + 2.0)
     opinions = np.stack([smoothed, score])
     known = ~np.isnan(opinions)
     total = np.where(known, opinions, 0.0).sum(axis=0)
     belief = np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), 0.5)
-    return entropy(belief)
+    return np.asarray(np.where(stated & (value <= 0.0), 0.0, entropy(belief)))
 
 
 def entropy(belief: Floats) -> Floats:

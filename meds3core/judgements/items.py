@@ -6,7 +6,7 @@
 from enum import StrEnum
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from meds3core.judgements.flagging import Rule
 from meds3core.types.judgements import ErrorKind, Severity, Verdict
@@ -33,6 +33,11 @@ class StepAnswer(Record):
     severity: Severity | None = None
     correction: str = Field(default="", max_length=TEXT_LENGTH, description="What the step should have said")
     comment: str = Field(default="", max_length=TEXT_LENGTH)
+
+    @field_validator("correction", "comment")
+    @classmethod
+    def _has_no_nul(cls, text: str) -> str:
+        return text.replace("\0", "")  # PostgreSQL keeps none, neither in text nor in JSON
 
     @model_validator(mode="after")
     def _errors_need_a_fault(self) -> Self:

@@ -2,10 +2,11 @@
 
 Label Studio fixes no names, so these shapes are known. The task's data hold the question (`question`, `problem` or
 `prompt`), and either one step (`step`, with the steps before it in `earlier`: a list, or a trajectory as one text) or a
-list of `steps`. A choice about the one step is its verdict; a choice about one of several names its step by a number at
-the end of its name (`verdict_3` is step 3), or by the paragraph that was marked (`paragraphlabels`, from 0). Choices
-called `error…` are kinds of error and those called `severity` the severity; texts called `correction` and `comment` are
-these. Verdicts may be called by their usual words (good, ok, bad, wrong, unsure, …).
+list of `steps`. What a control is about follows from its name. `verdict` (or `judgement`, `rating`) gives the verdict:
+of the one step, or of the step whose number ends the name (`verdict_3` is step 3), or of the paragraph that was marked
+(`paragraphlabels`, from 0; there `label` will do as well). Choices called `error…` are kinds of error and those called
+`severity` the severity; texts called `correction` and `comment` are these. Every other control is about something else,
+whatever was chosen in it. Verdicts may be called by their usual words (good, ok, bad, wrong, unsure, …).
 """
 
 import re
@@ -29,6 +30,9 @@ WORDS: dict[str, Verdict] = {
 QUESTIONS = ("question", "problem", "prompt")
 STEPS = ("steps", "trajectory", "dialogue")
 EARLIER = ("earlier", "steps_before", "prefix")
+VERDICTS = ("verdict", "judgement", "judgment", "rating")
+_MARKS = (*VERDICTS, "label", "labels")
+"""Controls that mark paragraphs."""
 _NUMBER = re.compile(r"[_-]?(\d{1,4})$")
 _META = frozenset({"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"})
 
@@ -96,6 +100,7 @@ def _annotation(
     text = text_of(next((data[name] for name in QUESTIONS if data.get(name)), None), "data.question")
     bodies, single = _bodies(data)
     said: dict[int, dict[str, Any]] = {}
+    passed_over = ""
     for name, paragraph, words, place in results:
         number = _numbered(name)
         step = len(bodies) - 1 if single else number
@@ -103,11 +108,15 @@ def _annotation(
             step = paragraph if _opened(data) else paragraph + 1
         if step is None or not words:
             continue
+        field, value = _meant(name.lower(), words, place, _MARKS if paragraph is not None else VERDICTS)
+        if not field:
+            passed_over = passed_over or (place if _key(words[0]) in WORDS else "")
+            continue
         if not 0 < step < len(bodies):
             raise FieldError(place, f"about step {step}, but there are steps 1 to {len(bodies) - 1}")
-        field, value = _meant(name.lower(), words, place)
-        if field:
-            said.setdefault(step, {})[field] = value
+        said.setdefault(step, {})[field] = value
+    if passed_over and not any("verdict" in values for values in said.values()):
+        raise FieldError(passed_over, "no control is called verdict, and this one may be about anything: rename it")
     times = annotation.get("lead_time")
     for step, values in sorted(said.items()):
         if "verdict" not in values:
@@ -168,7 +177,7 @@ def _numbered(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _meant(name: str, words: Sequence[str], place: str) -> tuple[str, Any]:
+def _meant(name: str, words: Sequence[str], place: str, verdicts: Sequence[str]) -> tuple[str, Any]:
     plain = _NUMBER.sub("", name)
     if plain.startswith(("correction", "rewrite")):
         return "correction", "\n".join(words)
@@ -184,9 +193,11 @@ def _meant(name: str, words: Sequence[str], place: str) -> tuple[str, Any]:
         if keys[0] not in set(Severity):
             raise FieldError(place, f"an unknown severity; known are {', '.join(Severity)}")
         return "severity", keys[0]
-    if keys[0] in WORDS:
-        return "verdict", WORDS[keys[0]]
-    return "", None
+    if plain not in verdicts:
+        return "", None
+    if keys[0] not in WORDS:
+        raise FieldError(place, "an unknown verdict; known are good, neutral, bad, cant-tell and words like them")
+    return "verdict", WORDS[keys[0]]
 
 
 def _key(word: str) -> str:

@@ -14,14 +14,17 @@ from meds3core.labels.base import LabelSet, Tally
 from meds3core.labels.prefix import prefix_hash, prefix_hashes
 from meds3core.types.judgements import StepJudgement, Verdict
 from meds3core.types.labels import LabelCounts, LabelledTrajectory
+from meds3core.types.question import TextFormat
 
 CONTROLS = "judgements of planted control items (controls)"
 REVISED = "judgements made in sight of the scores (revised)"
+TAKEN_BACK = "judgements whose maker ended before that step in sight of the scores (revised)"
 UNSURE = "judgements that could not tell"
 FEW = "steps with too few judgements (least)"
 DIVIDED = "steps on which people are divided (rule)"
 UNDECIDED = "steps that no reviewer decided (rule)"
 NEUTRAL = "neutral steps (neutral)"
+OVERRULED = "good words on steps that state a wrong answer: their label is 0"
 
 _NEUTRAL: dict[str, float | None] = {"good": 1.0, "half": 0.5, "bad": 0.0, "left-out": None}
 
@@ -38,8 +41,11 @@ class _Step:
 def judged_labels(judgements: Iterable[StepJudgement], config: JudgementLabelConfig) -> LabelSet:
     """The label set of these judgements. It may be empty: `LabelSet.require_kept`.
 
+    A step that states a wrong answer has label 0, whatever is said of it: a rule has checked it.
+
     Does not depend on the order of the judgements, but where one person judged one step several times: the last one
-    counts among equals. Questions come in order of content hash, their trajectories in order of their steps' names.
+    counts among equals. Questions come in order of their texts' hashes, their trajectories in order of their
+    steps' names.
     """
     dropped: Tally = Tally()
     steps: dict[str, list[StepJudgement]] = defaultdict(list)
@@ -50,12 +56,18 @@ def judged_labels(judgements: Iterable[StepJudgement], config: JudgementLabelCon
         else:
             steps[prefix_hash(judgement.question, judgement.bodies)].append(judgement)
     questions: dict[str, list[_Step]] = defaultdict(list)
+    by_chance: set[str] = set()
     for name, said in steps.items():
         label = step_label(said, config, dropped)
+        if label and any(one.correct is False for one in said):
+            dropped[OVERRULED] += 1
+            label = 0.0
         if label is not None:
             # Names and ids play no part in the step's name: the least of them, so that order plays none either.
-            told = min(said, key=lambda one: (one.correct is None, one.question.id, one.origin.tree))
-            questions[told.question.content_hash].append(_Step(told, name, label))
+            told = min(said, key=lambda one: (_is_bare(one), one.correct is None, one.question.id, one.origin.tree))
+            questions[told.question.text_hash].append(_Step(told, name, label))
+            if any(one.by_chance for one in said):
+                by_chance.add(name)
     records = [trajectory for _, found in sorted(questions.items()) for trajectory in _trajectories(found)]
     counts = LabelCounts(
         judgements=len(given),
@@ -63,7 +75,7 @@ def judged_labels(judgements: Iterable[StepJudgement], config: JudgementLabelCon
         kept=len(records),
         dropped={reason: times for reason, times in sorted(dropped.items()) if times},
     )
-    return LabelSet(config, tuple(records), counts)
+    return LabelSet(config, tuple(records), counts, frozenset(by_chance))
 
 
 def step_label(said: Sequence[StepJudgement], config: JudgementLabelConfig, dropped: Tally) -> float | None:
@@ -80,7 +92,9 @@ def step_label(said: Sequence[StepJudgement], config: JudgementLabelConfig, drop
         return None
     votes: dict[str, Verdict] = {}
     for one in said:
-        if one.blind:
+        if one.taken_back and config.revised:
+            dropped[TAKEN_BACK] += 1
+        elif one.blind:
             votes.setdefault(one.annotator, one.verdict)
         elif config.revised:
             votes[one.annotator] = one.verdict
@@ -104,6 +118,11 @@ def step_label(said: Sequence[StepJudgement], config: JudgementLabelConfig, drop
         dropped[DIVIDED] += 1
         return None
     return most
+
+
+def _is_bare(one: StepJudgement) -> bool:
+    """Whether of its question perhaps no more is known than the text."""
+    return isinstance(one.question.answer_format, TextFormat)
 
 
 def _value(verdict: Verdict, config: JudgementLabelConfig, dropped: Tally) -> float | None:

@@ -28,7 +28,9 @@ RATINGS: dict[Verdict, int | None] = {
 }
 _VERDICTS: dict[int | None, Verdict] = {rating: verdict for verdict, rating in RATINGS.items() if rating is not None}
 _WHEN: TypeAdapter[datetime] = TypeAdapter(datetime)
-_EXTRA = ("id", "errors", "severity", "comment", "blind", "adjudicated", "correct", "seconds")
+_EXTRA = (
+    *("id", "errors", "severity", "comment", "blind", "taken_back", "adjudicated", "correct", "by_chance", "seconds"),
+)
 
 
 # --- out -----------------------------------------------------------------------------------------------------------
@@ -43,7 +45,7 @@ def prm800k_rows(judgements: Iterable[StepJudgement]) -> Iterator[dict[str, Any]
     walks: dict[tuple[str, str], dict[str, StepJudgement]] = defaultdict(dict)
     for judgement in judgements:
         names = list(prefix_hashes(judgement.question, judgement.bodies))
-        walks[judgement.annotator, judgement.question.content_hash][names[-1]] = judgement
+        walks[judgement.annotator, judgement.question.text_hash][names[-1]] = judgement
     for waiting in walks.values():
         for name, one in sorted(waiting.items(), key=lambda pair: -len(pair[1].bodies)):
             if name in waiting:

@@ -69,6 +69,8 @@ class LabelSet:
     config: AnyLabelConfig
     records: tuple[LabelRecord, ...]
     counts: LabelCounts
+    by_chance: frozenset[str] = frozenset()
+    """Names (`labels.prefix`) of the judged steps that chance chose: what is said of them holds for all steps."""
 
     @property
     def kind(self) -> RecordKind:

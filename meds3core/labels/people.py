@@ -6,10 +6,10 @@ judged and no rollout trajectory goes through is learnt from as well, as traject
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from meds3core.config.labels import PeopleConfig
+from meds3core.config.labels import AnyLabelConfig, PeopleConfig
 from meds3core.labels.prefix import prefix_hashes
 from meds3core.types.labels import LabelledTrajectory
 
@@ -34,11 +34,68 @@ class Combined:
 
 
 @dataclass(frozen=True, slots=True)
+class PeopleSet:
+    """One frozen set of people's labels."""
+
+    records: tuple[LabelledTrajectory, ...]
+    queues: frozenset[str] = frozenset()
+    """Where the judgements came from; empty: from no queue that is known."""
+    config: AnyLabelConfig | None = None
+    """By which rule labels were made of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Split:
     """People's labels to train on, and those of the questions that are kept out to measure on."""
 
     training: tuple[LabelledTrajectory, ...]
     held_out: tuple[LabelledTrajectory, ...]
+
+
+def latest_labels(sets: Sequence[PeopleSet]) -> list[LabelledTrajectory]:
+    """The labels that stand where sets were frozen of the same queue again and again; the oldest set comes first.
+
+    A set all of whose queues are in a later one made by the same rule is replaced by that: what it labelled and the
+    later one does not was taken back, disputed or withdrawn since. Of other sets with a queue in common the later
+    one's label of a step counts alone. Sets of different queues are different people's words: all of them stand.
+    """
+    names = [labelled_names(one.records) for one in sets]
+    found: list[LabelledTrajectory] = []
+    for number, one in enumerate(sets):
+        later = [place for place in range(number + 1, len(sets)) if sets[place].queues & one.queues]
+        if any(one.queues <= sets[place].queues and sets[place].config == one.config for place in later):
+            continue
+        gone = set[str]().union(*(names[place] for place in later))
+        found.extend(_without(each, gone) for each in one.records)
+    return [each for each in found if any(label is not None for label in each.labels)]
+
+
+def _labelled(trajectory: LabelledTrajectory) -> Iterator[str]:
+    for name, label in zip(_names(trajectory), trajectory.labels, strict=True):
+        if label is not None:
+            yield name
+
+
+def _without(trajectory: LabelledTrajectory, gone: Collection[str]) -> LabelledTrajectory:
+    """The trajectory without the labels of these steps."""
+    pairs = zip(_names(trajectory), trajectory.labels, strict=True)
+    return trajectory.model_copy(update={"labels": tuple(None if name in gone else label for name, label in pairs)})
+
+
+def labels_of(trajectories: Iterable[LabelledTrajectory], steps: Collection[str]) -> list[LabelledTrajectory]:
+    """The labels of these steps alone, by name; trajectories that have none of them are left out."""
+    found = []
+    for one in trajectories:
+        others = set(_labelled(one)).difference(steps)
+        kept = _without(one, others)
+        if any(label is not None for label in kept.labels):
+            found.append(kept)
+    return found
+
+
+def labelled_names(trajectories: Iterable[LabelledTrajectory]) -> set[str]:
+    """Names of all steps that have a label."""
+    return {name for each in trajectories for name in _labelled(each)}
 
 
 def split_people(trajectories: Iterable[LabelledTrajectory], share: float) -> Split:
@@ -48,7 +105,7 @@ def split_people(trajectories: Iterable[LabelledTrajectory], share: float) -> Sp
     training: list[LabelledTrajectory] = []
     held_out: list[LabelledTrajectory] = []
     for trajectory in trajectories:
-        (held_out if _drawn(trajectory.question.content_hash) < share else training).append(trajectory)
+        (held_out if _drawn(trajectory.question.text_hash) < share else training).append(trajectory)
     return Split(tuple(training), tuple(held_out))
 
 
@@ -60,14 +117,16 @@ def combine_labels(
     outrank: a person's label takes the place of the rollouts' and weighs `config.weight`. consensus: where both
     labelled a step and disagree, to the nearest of 0 and 1, it has no label; where they agree the rollouts' label
     stands and weighs `config.weight`. Several people's labels of one step: their mean. A step that states a wrong
-    answer keeps its label 0, whoever says otherwise.
+    answer has label 0, whoever says otherwise, wherever it stands.
     """
     said = _by_step(people)
     judged = {name: sum(labels) / len(labels) for name, labels in said.items()}
+    wrong = {_names(each)[-1] for each in (*rollouts, *people) if each.correct is False}
+    judged |= dict.fromkeys(judged.keys() & wrong, 0.0)
     seen: dict[str, set[str]] = defaultdict(set)
-    merged = [_merged(trajectory, judged, config, seen) for trajectory in rollouts]
+    merged = [_merged(trajectory, judged, wrong, config, seen) for trajectory in rollouts]
     there = seen["changed"] | seen["kept"] | seen["disputed"]
-    own = list(_own(people, judged, there, config))
+    own = list(_own(people, judged, wrong, there, config))
     kept = [trajectory for trajectory in (*merged, *own) if any(label is not None for label in trajectory.labels)]
     return Combined(
         trajectories=tuple(kept),
@@ -81,7 +140,11 @@ def combine_labels(
 
 
 def _merged(
-    trajectory: LabelledTrajectory, judged: dict[str, float], config: PeopleConfig, seen: dict[str, set[str]]
+    trajectory: LabelledTrajectory,
+    judged: dict[str, float],
+    wrong: set[str],
+    config: PeopleConfig,
+    seen: dict[str, set[str]],
 ) -> LabelledTrajectory:
     """A rollout trajectory with people's labels in it; itself where nobody said anything of it."""
     names = _names(trajectory)
@@ -95,9 +158,9 @@ def _merged(
                 seen["unjudged"].add(name)
                 labels[step] = None
             continue
-        if trajectory.correct is False and step == len(names) - 1:
-            seen["kept" if said < 0.5 else "changed"].add(name)
-            continue  # it states a wrong answer, which is checked by rule
+        if name in wrong:  # whoever says so adds nothing to it
+            seen["kept"].add(name)
+            continue
         agree = (said >= 0.5) == (label >= 0.5)
         if config.rule == "consensus" and not agree:
             seen["disputed"].add(name)
@@ -114,7 +177,11 @@ def _merged(
 
 
 def _own(
-    people: Sequence[LabelledTrajectory], judged: dict[str, float], there: set[str], config: PeopleConfig
+    people: Sequence[LabelledTrajectory],
+    judged: dict[str, float],
+    wrong: set[str],
+    there: set[str],
+    config: PeopleConfig,
 ) -> Iterator[LabelledTrajectory]:
     """People's trajectories with the labels that stand in no rollout trajectory, each label once."""
     left = {name: label for name, label in judged.items() if name not in there}
@@ -125,8 +192,12 @@ def _own(
             for name, label in zip(names, trajectory.labels, strict=True)
         )
         if any(label is not None for label in labels):
-            weights = tuple(1.0 if label is None else config.weight for label in labels)
-            yield trajectory.model_copy(update={"labels": labels, "weights": weights})
+            weights = tuple(
+                1.0 if label is None or name in wrong else config.weight
+                for name, label in zip(names, labels, strict=True)
+            )
+            even = weights.count(1.0) == len(weights)
+            yield trajectory.model_copy(update={"labels": labels, "weights": () if even else weights})
 
 
 def _by_step(people: Iterable[LabelledTrajectory]) -> dict[str, list[float]]:
@@ -139,7 +210,7 @@ def _by_step(people: Iterable[LabelledTrajectory]) -> dict[str, list[float]]:
 
 
 def _names(trajectory: LabelledTrajectory) -> tuple[str, ...]:
-    return trajectory.prefix_hashes or tuple(prefix_hashes(trajectory.question, trajectory.bodies))
+    return tuple(prefix_hashes(trajectory.question, trajectory.bodies))
 
 
 def _drawn(content: str) -> float:

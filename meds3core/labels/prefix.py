@@ -19,7 +19,7 @@ class Prefix:
     @classmethod
     def of(cls, question: OpenQuestion) -> "Prefix":
         """The question without any step."""
-        return cls(hashlib.blake2b(question.content_hash.encode(), digest_size=16), 0)
+        return cls(hashlib.blake2b(question.text_hash.encode(), digest_size=16), 0)
 
     def then(self, body: str) -> "Prefix":
         """With one step more; step 0 comes first."""
@@ -35,7 +35,7 @@ class Prefix:
 
 
 def prefix_hash(question: OpenQuestion, bodies: Iterable[str]) -> str:
-    """Hex digest of what a model has read after these steps (step 0 first); ids and gold answers play no part.
+    """Hex digest of what a model has read after these steps (step 0 first); ids, answer formats and gold play no part.
 
     Equal for equal question texts and equal steps, whatever tree, file or iteration they come from: so a person's
     label finds its step again.

@@ -63,10 +63,16 @@ class StepJudgement(Record):
     seconds: float | None = Field(default=None, ge=0.0, description="That it took; None: not known")
     said_at: datetime | None = None
     blind: bool = Field(default=True, description="Said before scores and other judgements were seen")
+    taken_back: bool = Field(
+        default=False, description="Said blind; later, in sight of the scores, its maker ended before this step"
+    )
     adjudicated: bool = Field(default=False, description="A reviewer's last word, which outranks all others")
     control: Verdict | None = Field(default=None, description="Of a planted item: the answer that is known")
     correct: bool | None = Field(
-        default=None, description="Whether the trajectory that it is of ends in the right answer; None: not known"
+        default=None, description="Of a step that states an answer: whether it is the right one; None: not known"
+    )
+    by_chance: bool | None = Field(
+        default=None, description="Whether chance chose the step among all there were; None: not known"
     )
     gold: str = Field(default="", description="The question's gold answer, where it is known")
     siblings: tuple[str, ...] = Field(default=(), description="Other continuations of the same steps")

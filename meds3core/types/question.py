@@ -118,6 +118,11 @@ class OpenQuestion(Record):
         content = self.text + "\0" + self.answer_format.model_dump_json()
         return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
+    @cached_property
+    def text_hash(self) -> str:
+        """Hex digest of what the policy reads, however it must answer: also of a question known by its text alone."""
+        return hashlib.blake2b(self.text.encode(), digest_size=16).hexdigest()
+
 
 class Question(OpenQuestion):
     """A question whose answers can be checked."""

@@ -48,6 +48,7 @@ def judged_team(*, team: str) -> dict[str, str]:
     told = {"rule": "outrank", "weight": 4.0, "judged": 280, "changed": 61, "kept": 190, "added": 29, "disputed": 0}
     told |= {"held_out": 60, "compared_with": str(made[0].pk), "alone": None}
     told["paired"] = paired | {"first_error_f1": None, "steps": 70, "questions": 40}
+    told["by_chance"] = {"alone": None, "paired": paired | {"first_error_f1": None, "steps": 12, "questions": 11}}
     made[1].provenance |= {"people": told}
     made[1].save()
     return {"queue": str(queue.pk), "labels": str(labels.pk), "model": str(made[1].pk)}

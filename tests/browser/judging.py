@@ -104,3 +104,30 @@ def judged(*, queue: str) -> list[dict[str, Any]]:
     rows = judgements_of(queue=AnnotationQueue.objects.get(pk=queue), which="current")
     names = ("verdict", "blind", "position", "seconds", "correction", "comment")
     return [{"item": str(row.item_id)} | {name: getattr(row, name) for name in names} for row in rows]
+
+
+def shown_elsewhere(*, item: str, username: str) -> None:
+    """Show this person on another device what their judged item keeps back."""
+    from webapp.accounts.actors import Actor
+    from webapp.accounts.models import User
+    from webapp.annotation.models import QueueItem
+    from webapp.annotation.work import item_reveal
+
+    item_reveal(actor=Actor(User.objects.get(username=username)), item=QueueItem.objects.get(pk=item))
+
+
+def instruct(*, queue: str, text: str) -> None:
+    """Write a new version of a queue's instructions."""
+    from webapp.accounts.actors import SYSTEM
+    from webapp.annotation.models import AnnotationQueue
+    from webapp.annotation.queues import instructions_write
+
+    instructions_write(actor=SYSTEM, queue=AnnotationQueue.objects.get(pk=queue), text=text)
+
+
+def rounds_of(*, item: str) -> list[list[Any]]:
+    """Everything that was ever said of an item: verdict, whether blind, whether it stands, instructions shown."""
+    from webapp.annotation.models import Judgement
+
+    rows = Judgement.objects.filter(item=item).select_related("assignment").order_by("round")
+    return [[row.verdict, row.blind, row.round == row.assignment.current_round, row.instructions] for row in rows]

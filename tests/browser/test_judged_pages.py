@@ -39,9 +39,12 @@ def test_labels_of_people_retrain_a_reward_model_with_one_button(studio, page, c
     check_page(page, "training-run-retrain")
 
     page.goto(f"{team}/models/{found['model']}/")
-    worth = page.get_by_role("region", name="What people's labels changed")
-    expect(worth.get_by_role("row")).to_have_count(4)
-    expect(worth).to_contain_text("+0.060 [+0.010, +0.110]")
+    for steps, count in (("steps that chance chose", "12 steps of 11"), ("all kept out steps", "70 steps of 40")):
+        worth = page.get_by_role("region", name=f"What people's labels changed: {steps}")
+        expect(worth.get_by_role("row")).to_have_count(4)
+        expect(worth).to_contain_text("+0.060 [+0.010, +0.110]")
+        expect(worth).to_contain_text(count)
+    expect(page.get_by_text("The 12 steps that chance chose stand for all steps.")).to_be_visible()
     expect(page.get_by_text("against Ward PRM v1")).to_be_visible()
     check_page(page, "model-worth")
 

@@ -8,11 +8,9 @@ from tests.browser.forests import forest
 from tests.browser.guard import sign_in
 from tests.browser.judging import judged, people_judge, queue_of_steps
 from tests.browser.people import person
+from tests.browser.working import QUIET, at, following, keeps, kept, opened, saved, shown
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-QUIET = 600
-"""Milliseconds after which a key is no longer taken for one meant for the step before."""
 
 
 @pytest.fixture(scope="module")
@@ -22,48 +20,6 @@ def ward(studio):
     studio.call(person, username="anna", team="Cardiology", role="annotator", name="Anna Meier")
     studio.call(person, username="bert", team="Cardiology", role="annotator", name="Bert Roth")
     return studio.call(queue_of_steps, team="Cardiology", name="First doses", items=1)["slug"]
-
-
-def opened(page, studio, slug, queue):
-    """The work page with its first step, instructions read."""
-    page.goto(f"{studio.url}/t/{slug}/queues/{queue}/work/")
-    page.locator("[data-work][data-item]").wait_for()
-    if page.get_by_role("dialog", name="Instructions").is_visible():
-        page.get_by_role("button", name="I have read this").press("Enter")
-    page.wait_for_timeout(QUIET)
-
-
-def shown(page):
-    """The id of the step that is shown."""
-    return page.locator("[data-work]").get_attribute("data-item")
-
-
-def following(page, last):
-    """Wait for another step than the last."""
-    page.wait_for_function(
-        "last => ![last, undefined].includes(document.querySelector('[data-work]').dataset.item)", arg=last
-    )
-    page.wait_for_timeout(QUIET)
-
-
-def saved(page):
-    """Wait until the server has everything."""
-    page.wait_for_timeout(200)
-    page.wait_for_function("async () => (await window.studio.outbox.waiting()).length === 0")
-
-
-def kept(page, store="entries"):
-    """How many things the device keeps."""
-    return page.evaluate(
-        """store => new Promise(done => {
-            const open = indexedDB.open("meds3-judgements");
-            open.onsuccess = () => {
-                const all = open.result.transaction(store).objectStore(store).getAll();
-                all.onsuccess = () => { open.result.close(); done(all.result.length); };
-            };
-        })""",
-        store,
-    )
 
 
 def test_thirty_steps_by_keyboard_alone(studio, page, ward, check_page):
@@ -153,8 +109,7 @@ def test_nothing_is_lost(studio, chromium, ward):
     following(page, first)
     saved(page)
     page.keyboard.press("u")
-    following(page, shown(page) if shown(page) != first else "")
-    assert shown(page) == first
+    at(page, first)
     page.keyboard.press("1")
     page.keyboard.press("n")
     following(page, first)
@@ -220,7 +175,7 @@ def test_nothing_is_lost(studio, chromium, ward):
     page.get_by_role("button", name="Show what was hidden").click()
     expect(page.get_by_text("Ward policy v2")).to_be_visible()
     page.keyboard.press("u")
-    following(page, "")
+    at(page, item)
     page.keyboard.press("3")
     page.keyboard.press("n")
     following(page, item)
@@ -232,7 +187,7 @@ def test_nothing_is_lost(studio, chromium, ward):
     page.context.set_offline(True)
     page.keyboard.press("2")
     expect(page.locator(".work-line")).to_have_attribute("data-line", "down")
-    assert kept(page) == 1
+    keeps(page, 1)
     page.context.set_offline(False)
     page.goto(studio.url)
     saved(page)
@@ -241,8 +196,7 @@ def test_nothing_is_lost(studio, chromium, ward):
     page.locator("[data-work][data-item]").wait_for()
     page.wait_for_timeout(QUIET)
     page.keyboard.press("3")
-    page.wait_for_timeout(200)
-    assert kept(page, "drafts") == 1
+    keeps(page, 1, "drafts")
     page.goto(studio.url)
     page.get_by_role("button", name="Anna Meier: your account").click()
     page.get_by_role("button", name="Sign out").click()

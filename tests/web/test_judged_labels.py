@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from uuid import uuid4
 
 import krippendorff
 import pytest
@@ -12,26 +13,29 @@ from sklearn.metrics import cohen_kappa_score
 
 from meds3core.config.data_jobs import ExportSpec
 from meds3core.config.jobs import EvaluationSpec
-from meds3core.config.labels import JudgementLabelConfig
+from meds3core.config.labels import JudgementLabelConfig, PeopleConfig
 from meds3core.data.labels import read_labels
 from meds3core.errors import UserError
 from meds3core.judgements.files import judgement_lines, read_judgements
+from meds3core.judgements.flagging import FlagRules
 from meds3core.prm.base import ScorerInfo, Scores
 from meds3core.report.quality import scorer_sections
 from meds3core.report.result_tables import tables_of
+from meds3core.training.methods import read_step_data
 from meds3core.types.judgements import Verdict
 from tests.core.evaluation import pages
 from tests.judging import BAD, GOOD, filled_queue, judge_all, says
-from tests.trees import built_labels
+from tests.trees import built_labels, finished_search
 from tests.web.people import token
 from tests.workers.attempts import done
 from webapp.accounts.actors import Actor
 from webapp.accounts.rules import Role
 from webapp.annotation import review, selectors, work
 from webapp.annotation.agreement import agreement_of
+from webapp.annotation.filling import Source, queue_fill
 from webapp.annotation.imports import import_submit, judgements_bring
 from webapp.annotation.labelsets import labels_preview, labels_submit
-from webapp.annotation.models import Adjudication, Assignment, Judgement, QueueItem
+from webapp.annotation.models import Adjudication, Assignment, Filling, Judgement, QueueItem
 from webapp.annotation.queues import QueueSettings, queue_close, queue_create, queue_delete
 from webapp.annotation.said import judgements_said
 from webapp.common.files import Store, folder_of
@@ -42,8 +46,10 @@ from webapp.jobs.transitions import JobError
 from webapp.registry.bundled import bundled_ensure
 from webapp.registry.models import LabelSet, ModelVersion
 from webapp.registry.worth import labels_worth
+from webapp.training.retraining import retrain_spec
 from webapp.uploads.services import AnnouncedFile, chunk_store, upload_complete, upload_create
 from workers.kinds import evaluation
+from workers.kinds.worth import labels_folders
 
 pytestmark = pytest.mark.django_db
 
@@ -94,6 +100,26 @@ def test_what_was_changed_in_sight_of_the_scores_counts_for_labels_and_not_for_a
     assert blind.labels == 9
 
 
+def test_of_a_trajectory_only_the_steps_count_that_are_still_judged(world, owner, annotator):
+    search = finished_search(owner, world.team, 1, name="Whole")
+    settings = QueueSettings(name="Whole answers", mode="trajectory", wanted=1)
+    made = queue_create(actor=owner, team=world.team, settings=settings)
+    queue_fill(actor=owner, queue=made, source=Source("search", search.pk), rules=FlagRules(), items=1)
+    item = work.item_pull(actor=annotator, queue=made).assignment.item
+    assert item.steps > 1
+    first = [answer.model_copy(update={"position": place}) for place, answer in enumerate([GOOD, BAD])]
+    work.judgement_save(actor=annotator, item=item, client_id=uuid4(), answers=first)
+    seen = labels_preview(queues=[made], config=JudgementLabelConfig())
+    assert (seen.good, seen.bad) == (1, 1)
+    work.item_reveal(actor=annotator, item=item)
+    work.judgement_revise(actor=annotator, item=item, client_id=uuid4(), answers=[BAD])
+    now = labels_preview(queues=[made], config=JudgementLabelConfig())
+    assert (now.good, now.bad) == (0, 1)
+    blind = labels_preview(queues=[made], config=JudgementLabelConfig(revised=False))
+    assert (blind.good, blind.bad) == (1, 1)
+    assert agreement_of(queue=made, resamples=50).figures.judgements == 2
+
+
 def test_reviewers_and_controls_count(queue, owner, annotator):
     for item in QueueItem.objects.filter(queue=queue, shown__steps=[WORSE]):
         review.item_adjudicate(actor=owner, item=item, answers=[GOOD])
@@ -105,6 +131,7 @@ def test_reviewers_and_controls_count(queue, owner, annotator):
     theirs, mine = by_name[str(annotator.user)], by_name[str(owner.user)]
     assert (theirs.decided, theirs.decided_accuracy.value, mine.decided_accuracy.value) == (3, 1.0, 0.0)
     assert (theirs.controls, theirs.control_accuracy.value) == (1, 0.0)
+    assert (found.figures.steps, found.figures.controls, found.figures.several) == (12, 1, 11)
     seen = labels_preview(queues=[queue], config=JudgementLabelConfig())
     assert (seen.labels, seen.bad) == (11, 5)  # the planted one becomes no label
 
@@ -176,6 +203,46 @@ def test_what_was_exported_comes_into_another_queue_once(world, queue, owner, tm
     assert set(selectors.judgements_of(queue=other).values_list("rater", flat=True)) == {
         f"import:{name}" for name in Assignment.objects.filter(queue=queue).values_list("rater_name", flat=True)
     }
+
+
+def test_what_comes_back_into_its_own_queue_says_nothing_twice(queue, owner):
+    review.item_adjudicate(actor=owner, item=QueueItem.objects.filter(queue=queue).first(), answers=[BAD])
+    fillings = Filling.objects.filter(queue=queue).count()
+    found = judgements_bring(actor=owner, queue=queue, judgements=list(judgements_said(queue=queue)))
+    assert (found.saved, found.known, found.decided, found.items) == (0, 25, 0, 0)
+    assert Filling.objects.filter(queue=queue).count() == fillings
+
+
+def test_changes_and_control_items_come_in_as_such(world, queue, owner, annotator):
+    item = QueueItem.objects.filter(queue=queue, shown__steps=[WORSE]).first()
+    work.item_reveal(actor=annotator, item=item)
+    work.judgement_revise(actor=annotator, item=item, client_id=item.pk, answers=[GOOD])
+    planted = QueueItem.objects.filter(queue=queue, shown__steps=[WRONG]).first()
+    review.control_set(actor=owner, item=planted, answers=[BAD])
+    other = queue_create(actor=owner, team=world.team, settings=QueueSettings(name="Brought"))
+    said = list(judgements_said(queue=queue))
+    found = judgements_bring(actor=owner, queue=other, judgements=said[::-1])
+    assert (found.saved, found.known) == (25, 0)
+    again = judgements_bring(actor=owner, queue=other, judgements=said)
+    assert (again.saved, again.known) == (0, 25)
+    for config in (JudgementLabelConfig(), JudgementLabelConfig(revised=False), JudgementLabelConfig(controls=True)):
+        one, two = (labels_preview(queues=[each], config=config) for each in (queue, other))
+        assert (one.labels, one.good, one.dropped) == (two.labels, two.good, two.dropped)
+    one, two = (agreement_of(queue=each, resamples=50).figures for each in (queue, other))
+    assert (one.nominal, one.controls, one.several) == (two.nominal, two.controls, two.several)
+    assert (two.controls, two.several) == (1, 11)
+    (control,) = QueueItem.objects.filter(queue=other, is_control=True)
+    assert control.shown["steps"] == [WRONG] and control.is_free
+
+
+def test_a_file_is_one_filling_however_many_parts_it_comes_in(world, queue, owner):
+    other = queue_create(actor=owner, team=world.team, settings=QueueSettings(name="Brought"))
+    said = list(judgements_said(queue=queue))
+    first = judgements_bring(actor=owner, queue=other, judgements=said[:7], title="all.jsonl")
+    rest = judgements_bring(actor=owner, queue=other, judgements=said[7:], title="all.jsonl", filling_id=first.filling)
+    filling = Filling.objects.get(queue=other)
+    assert (filling.pk, filling.added, filling.items.count()) == (rest.filling, 12, 12)
+    assert sum(filling.counts.values()) == 12
 
 
 def test_judgements_of_reviewers_come_in_as_decisions(world, queue, owner):
@@ -280,8 +347,10 @@ def test_a_prm_is_retrained_with_one_button_and_its_page_says_what_the_labels_we
     assert (second.name, second.number) == ("Ward PRM", 2)
     told = second.provenance["people"]
     assert told["judged"] and told["compared_with"] == str(first.pk)
+    assert told["held_out"] and told["by_chance"]["paired"]["steps"] <= told["paired"]["steps"]
     worth = labels_worth(team=world.team, model=second)
-    assert [judged for _, _, judged in worth.sets] == [False, True] and worth.compared == first
+    assert [each.is_judged for each in worth.sets] == [False, True] and worth.compared == first
+    assert worth.shared_by_people == 0
     shown = browser.get(f"/t/{world.team.slug}/models/{second.pk}/").content.decode()
     assert "Labels that made it" in shown and f"People judged {told['judged']} steps" in shown
     again = browser.post(
@@ -290,6 +359,46 @@ def test_a_prm_is_retrained_with_one_button_and_its_page_says_what_the_labels_we
     assert "has learnt from these labels already" in again.content.decode()
     plain = browser.get(f"/t/{world.team.slug}/models/{first.pk}/").content.decode()
     assert "No label of people was learnt from" in plain
+
+    # A reward model is not measured on what it learnt from people.
+    folder = folder_of(Store.LABELS, made["labels"])
+    questions = {each.question.text for each in read_labels(folder).steps()}
+    spec = measuring(second, made["labels"])
+    (found,) = evaluation.with_judged(pages.evaluation(), spec, SaysByText()).evaluation.scorers["prm"].judged
+    assert 0 < found.steps[0].questions < len(questions) and found.learnt > 0
+    assert "was trained on what people said" in found.warnings[0] and "what rollouts say" in found.warnings[1]
+    spec = measuring(first, made["labels"])
+    (found,) = evaluation.with_judged(pages.evaluation(), spec, SaysByText()).evaluation.scorers["prm"].judged
+    assert (found.steps[0].questions, found.learnt) == (len(questions), 0) and found.met
+
+    # The same queue again, with a decision: the later set counts, and what the earlier one gave is not averaged in.
+    for item in QueueItem.objects.filter(queue=queue, shown__steps=[WORSE]):
+        review.item_adjudicate(actor=owner, item=item, answers=[BAD])
+    later = LabelSet.objects.get(
+        pk=done(labels_submit(actor=owner, team=world.team, queues=[queue], config=JudgementLabelConfig()))["labels"]
+    )
+    old = LabelSet.objects.get(pk=made["labels"])
+    spec = retrain_spec(team=world.team, model=second, labels=[later])
+    assert [each.id for each in (spec.labels, *spec.beside)] == [rollouts.pk, old.pk, later.pk]
+    shuffled = {"labels": spec.beside[1], "beside": (spec.labels, spec.beside[0])}
+    folders = labels_folders(spec.model_copy(update=shuffled))
+    assert folders == [folder_of(Store.LABELS, each.pk) for each in (rollouts, old, later)]
+    data = read_step_data(folders, PeopleConfig(held_out=0.0))
+    assert sorted(map(steps_of, data.people)) == sorted(map(steps_of, read_labels(folders[2]).steps()))
+    third = ModelVersion(team=world.team, kind="prm", provenance={"people": {"compared_with": str(second.pk)}})
+    third.provenance["inputs"] = [{"kind": "labels", "id": str(each.pk)} for each in (rollouts, old, later)]
+    assert labels_worth(team=world.team, model=third).shared_by_people == 1
+
+
+def measuring(model, labels):
+    """An evaluation of a reward model on a label set."""
+    prm = {"kind": "model", "id": str(model.pk)}
+    asked = {"questions": {"kind": "dataset", "id": labels}, "policy": prm, "prm": prm, "figures": {"resamples": 100}}
+    return EvaluationSpec.model_validate(asked | {"judged": [{"kind": "labels", "id": labels}]})
+
+
+def steps_of(trajectory):
+    return trajectory.bodies, [label if label is not None else -1 for label in trajectory.labels]
 
 
 def test_the_same_by_the_api(world, queue, owner):
@@ -348,7 +457,7 @@ def test_an_evaluation_measures_a_reward_model_on_the_steps_that_people_judged(w
     row = LabelSet.objects.get(pk=made["labels"])
     assert (found.name, found.content_hash, found.too_long) == (row.name, row.content_hash, 0)
     figures = found.steps[0]
-    assert (figures.steps, figures.questions) == (12 + 3, 3)  # the shared first step stands in both trajectories
+    assert (figures.steps, figures.questions) == (12, 3)  # the first step stands in both trajectories, and counts once
     assert figures.precision.value == 0.0 and figures.recall.value == 0.0  # half and above is right, by the labels
     sections = [table.title for section in scorer_sections(stored.evaluation) for table in section.tables]
     assert f"Wrong steps that people judged: {row.name}" in sections

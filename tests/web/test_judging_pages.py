@@ -5,55 +5,24 @@ from uuid import uuid4
 
 import pytest
 
-from meds3core.judgements.copying import item_copy
-from meds3core.judgements.flagging import Rule
-from meds3core.judgements.items import ItemOrigin, StepAnswer, StepFacts
 from meds3core.sandbox.questions import generate
-from meds3core.types.judgements import Verdict
 from tests.evaluations import measured
-from tests.judging import BAD, GOOD, judge_all, says
+from tests.judging import BAD, GOOD, judge_all, leaks, says, secret_queue
 from tests.trees import finished_search
 from tests.web.people import person, signed_in
 from webapp.accounts.actors import SYSTEM, Actor
 from webapp.accounts.rules import Role
 from webapp.accounts.services import membership_set
-from webapp.annotation.filling import NewItem, items_add
 from webapp.annotation.models import AnnotationQueue, Assignment, Judgement, QueueItem, StepFlag
 from webapp.annotation.queues import QueueSettings, queue_close, queue_create
 from webapp.annotation.services import step_flag
+from webapp.annotation.views import outcome
 from webapp.datasets.services import dataset_from_questions
 from webapp.trees.models import Tree
 
 pytestmark = pytest.mark.django_db
 
 BASE = "/t/ward-7"
-SECRETS = ("HIDDEN-POLICY", "HIDDEN-JUDGE", "0.12321", "0.45654", "0.78987", "disagreement", "HIDDEN-REASON")
-KEYS = {"kept", "known", "is_control", "priority", "rule", "rules", "scores", "value", "policy", "origin", "before"}
-
-
-def secret_queue(team, *, items=3, wanted=1, controls=1):
-    """A queue whose items keep back what no text or figure of theirs shows; the first ones are control items."""
-    queue = queue_create(
-        actor=SYSTEM, team=team, settings=QueueSettings(name="Secrets", wanted=wanted, control_share=0.5)
-    )
-    new = []
-    for number, question in enumerate(generate("train", items)):
-        facts = StepFacts(value=0.12321, drop=0.45654, right=1, rollouts=7, scores={"HIDDEN-JUDGE": 0.78987})
-        copy = item_copy(
-            question,
-            ["It begins."],
-            [f"Thought {number}."],
-            siblings=["Another thought."],
-            facts=[facts],
-            before=facts,
-            siblings_facts=[facts],
-            rules=(Rule.DISAGREEMENT,),
-            origin=ItemOrigin(policy="HIDDEN-POLICY"),
-        )
-        known = [StepAnswer(verdict=Verdict.BAD, comment="HIDDEN-REASON")] if number < controls else None
-        new.append(NewItem(copy, Rule.DISAGREEMENT, 0.78987, known))
-    items_add(actor=SYSTEM, queue=queue, items=new, source_kind="sent")
-    return queue
 
 
 def post(client, url, body=None):
@@ -62,13 +31,6 @@ def post(client, url, body=None):
 
 def said(verdict="good", **more):
     return {"client_id": str(uuid4()), "answers": [{"position": 0, "verdict": verdict, **more}], "seconds": 4.5}
-
-
-def names_in(content):
-    """Every key of a JSON answer, however deep."""
-    if isinstance(content, dict):
-        return set(content) | {name for value in content.values() for name in names_in(value)}
-    return {name for value in content for name in names_in(value)} if isinstance(content, list) else set()
 
 
 @pytest.fixture
@@ -95,11 +57,7 @@ def test_nothing_hidden_is_in_any_answer_before_the_judgement_is_saved(world, cl
         heard += [saved, post(client, f"{acts}undo/")]
         assert heard[-1].status_code == 200
         heard.append(post(client, f"{acts}save/", said()))
-        for each in heard:
-            text = each.content.decode()
-            assert not [secret for secret in SECRETS if secret in text], text[:300]
-            if each["Content-Type"] == "application/json":
-                assert not KEYS & names_in(each.json())
+        assert [leak for each in heard for leak in leaks(each)] == []
         shown = post(client, f"{acts}reveal/").json()
         assert shown["policy"] == "HIDDEN-POLICY" and shown["steps"][0]["scores"] == {"HIDDEN-JUDGE": 0.78987}
         heard = []
@@ -115,11 +73,21 @@ def test_a_judgement_sent_twice_is_one_and_a_change_in_sight_of_the_scores_is_no
     assert post(client, f"{acts}save/", body).json() == {"late": False, "repeated": True}
     again = post(client, f"{acts}save/", said("bad"))
     assert again.status_code == 409 and "before" in again.json()["detail"]
+    assert again.json()["code"] == "already-judged"
+    one = {"client_id": body["client_id"]}
+    assert [post(client, f"{acts}undo/", one).json() for _ in range(2)] == [{"repeated": False}, {"repeated": True}]
+    assert post(client, f"{acts}revise/", said("bad")).json()["code"] == "nothing-said"
+    assert post(client, f"{acts}undo/", {"client_id": str(uuid4())}).json()["code"] == "nothing-said"
+    body = said()
+    assert post(client, f"{acts}save/", body).json() == {"late": False, "repeated": False}
     post(client, f"{acts}reveal/")
-    assert post(client, f"{acts}undo/").status_code == 409
+    seen = post(client, f"{acts}undo/")
+    assert (seen.status_code, seen.json()["code"]) == (409, "seen")
+    gone = post(client, f"{BASE}/queue-items/{uuid4()}/work/save/", said())
+    assert gone.status_code == 404 and gone.json()["detail"], "whoever kept it on a device is told"
     assert post(client, f"{acts}revise/", said("bad", errors=["unsafe"])).status_code == 200
     rows = Judgement.objects.filter(item=item).order_by("round")
-    assert [(row.verdict, row.blind) for row in rows] == [("good", True), ("bad", False)]
+    assert [(row.verdict, row.blind) for row in rows] == [("good", True), ("good", True), ("bad", False)]
     assert post(client, f"{acts}dance/").status_code == 400
     assert post(client, f"{acts}save/", said("good", errors=["unsafe"])).status_code == 400
 
@@ -275,7 +243,7 @@ def test_somebody_who_holds_an_item_judges_it_before_reading_what_it_keeps_back(
     assert held.status_code == 409 and "HIDDEN-POLICY" not in held.content.decode()
 
 
-def test_agreement_and_labels_say_what_was_said(world, clients):
+def test_agreement_and_labels_say_what_was_said(world, clients, monkeypatch):
     queue = secret_queue(world.team, items=6, wanted=2, controls=2)
     second = person("second")
     membership_set(actor=SYSTEM, team=world.team, user=second, role=Role.ANNOTATOR)
@@ -289,14 +257,20 @@ def test_agreement_and_labels_say_what_was_said(world, clients):
     assert by_name["annotator"].counts == (0, 0, 6, 0) and by_name["second"].counts == (4, 0, 2, 0)
     assert by_name["annotator"].figures.control_accuracy.value == 1.0
     assert [(each.first, each.second, each.count) for each in page.context["pairs"][0].differing] in (
-        [("bad", "good", 4)],
-        [("good", "bad", 4)],
+        [("bad", "good", 3)],  # of four that are no control items
+        [("good", "bad", 3)],
     )
     labels = clients[Role.MANAGER].get(f"{url}labels/").context["preview"]
     strict = {"rule": "unanimous", "least": 2, "neutral": "good", "revised": "on", "controls": "on"}
     other = clients[Role.MANAGER].post(f"{url}labels/preview/", strict).context["preview"]
     assert other.labels == 2 and other.bad == 2
     assert labels.judgements == other.judgements
+    for most, said, counts in ((100, "are being counted", True), (2, "when the set is made", False)):
+        monkeypatch.setattr(outcome, "COUNTED_AT_ONCE", 1)
+        monkeypatch.setattr(outcome, "COUNTED_AT_ALL", most)
+        page = clients[Role.MANAGER].get(f"{url}labels/")
+        assert "preview" not in page.context and said in page.content.decode()
+        assert ('hx-trigger="load, ' in page.content.decode()) is counts
 
 
 def test_a_flagged_step_is_sent_to_a_queue(world, clients):

@@ -1,7 +1,7 @@
 """Many people at one queue at once: no item goes to more of them than it wants, nobody's judgement is lost."""
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from threading import Barrier
 from uuid import uuid4
@@ -19,7 +19,7 @@ from meds3core.types.judgements import Verdict
 from tests.web.people import World
 from webapp.accounts.actors import SYSTEM, Actor
 from webapp.accounts.models import User
-from webapp.annotation import work
+from webapp.annotation import review, work
 from webapp.annotation.filling import NewItem, items_add
 from webapp.annotation.models import Assignment, Judgement, QueueItem
 from webapp.annotation.queues import QueueSettings, queue_create
@@ -67,6 +67,43 @@ def together(act, given):
         return list(pool.map(one, given))
 
 
+def meanwhile(act, other):
+    """`act`, and `other`, which somebody else begins right after act's first look at the assignments, and what came.
+
+    A refusal is what came of it.
+    """
+
+    def outcome(one):
+        close_old_connections()
+        try:
+            while True:
+                try:
+                    return one()
+                except OperationalError:
+                    connection.close()
+                except work.JudgingError as refusal:
+                    return refusal
+        finally:
+            connection.close()
+
+    begun = []
+
+    def looked(execute, sql, parameters, many, context):
+        found = execute(sql, parameters, many, context)
+        if not begun and sql.startswith("SELECT") and "annotation_assignment" in sql:
+            begun.append(pool.submit(outcome, other))
+            wait(begun, timeout=1.0)
+        return found
+
+    with ThreadPoolExecutor(1) as pool:
+        with connection.execute_wrapper(looked):
+            try:
+                done = act()
+            except work.JudgingError as refusal:
+                done = refusal
+        return done, begun[0].result()
+
+
 def counts_agree():
     """The counters of every item are those of its assignments."""
     for row in QueueItem.objects.all():
@@ -109,4 +146,27 @@ def test_one_person_in_many_windows_holds_a_few_items_and_saves_once(queue):
     saved = together(lambda _: work.judgement_save(actor=anna, item=item, client_id=name, answers=GOOD), range(12))
     assert Counter(each.repeated for each in saved) == {True: 11, False: 1}
     assert Judgement.objects.count() == 1
+    counts_agree()
+
+
+def test_what_is_being_shown_cannot_be_taken_back_at_the_same_moment(queue):
+    (anna,) = crowd(1)
+    item = work.item_pull(actor=anna, queue=queue).assignment.item
+    work.judgement_save(actor=anna, item=item, client_id=uuid4(), answers=GOOD)
+    shown, undone = meanwhile(
+        lambda: work.item_reveal(actor=anna, item=item), lambda: work.judgement_undo(actor=anna, item=item)
+    )
+    assert shown.revealed and isinstance(undone, work.SeenBefore)
+    counts_agree()
+
+
+def test_whoever_is_given_an_item_does_not_read_it_in_review_at_the_same_moment(queue):
+    (anna,) = crowd(1)
+    first = QueueItem.objects.order_by("-priority", "id")[0]
+    QueueItem.objects.exclude(pk=first.pk).delete()
+    _, pulled = meanwhile(
+        lambda: review.item_seen(actor=anna, item=first), lambda: work.item_pull(actor=anna, queue=queue)
+    )
+    assert (pulled.assignment, pulled.reason) == (None, work.Nothing.DONE)
+    assert Assignment.objects.get().state == "seen"
     counts_agree()

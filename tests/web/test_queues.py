@@ -12,14 +12,14 @@ from meds3core.config.evaluation import EvaluationConfig
 from meds3core.evaluation.judging import ClinicJudge
 from meds3core.evaluation.run import evaluate
 from meds3core.judgements.flagging import FlagRules, Rule
-from meds3core.judgements.items import StepAnswer
+from meds3core.judgements.items import ItemMode, StepAnswer
 from meds3core.types.judgements import ErrorKind, Verdict
 from tests.core.evaluation.builders import clinic_rows, greedy_of, informed_scores, sample_set, score_set
 from tests.evaluations import shelved
 from tests.trees import finished_search
 from webapp.accounts.actors import SYSTEM, Actor
 from webapp.accounts.rules import Role
-from webapp.annotation import queues, review, selectors, services, work
+from webapp.annotation import candidates, filling, places, queues, review, selectors, services, work
 from webapp.annotation.filling import Source, filling_preview, flags_send, queue_fill
 from webapp.annotation.models import Assignment, Judgement, QueueItem
 from webapp.annotation.progress import my_progress, people_progress, queues_progress
@@ -82,6 +82,39 @@ def test_a_search_fills_a_queue_as_the_preview_says(world, owner, search):
         queue_fill(actor=owner, queue=queue, source=source, rules=rules, items=5)
 
 
+def test_rows_become_columns_in_blocks_and_are_the_same_steps(world, search, monkeypatch):
+    rules, source = FlagRules(most_per_question=10), Source("search", search.pk)
+    wanted = {"team": world.team, "rules": rules, "job_id": search.pk}
+    for mode in ItemMode:
+        whole = candidates.search_candidates(**wanted, mode=mode)
+        with monkeypatch.context() as smaller:
+            smaller.setattr(candidates, "_BLOCK", 5)
+            small = candidates.search_candidates(**wanted, mode=mode)
+        assert (whole.keys == small.keys).all() and (whole.pool.priority == small.pool.priority).all()
+        assert all((whole.pool.found[rule] == small.pool.found[rule]).all() for rule in Rule)
+    assert filling_preview(team=world.team, source=source, rules=rules, items=5).steps == 12
+
+
+def test_more_flagged_steps_than_one_filling_takes_come_the_next_time(world, owner, search, monkeypatch):
+    monkeypatch.setattr(filling, "MOST_ITEMS", 4)
+    for tree in Tree.objects.filter(job=search):
+        for idx in (0, 1, 2):  # nobody judges an opener
+            services.step_flag(actor=owner, tree=tree, idx=idx)
+    made = queues.queue_create(actor=owner, team=world.team, settings=QueueSettings(name="Flagged"))
+    seen = filling.flags_preview(team=world.team, queue=made)
+    assert (seen.steps, seen.total) == (6, 4) and "next time" in seen.notes[0]
+    assert [filling.flags_fill(actor=owner, queue=made).added for _ in range(2)] == [4, 2]
+    with pytest.raises(queues.QueueError, match="every step that is flagged"):
+        filling.flags_fill(actor=owner, queue=made)
+
+
+def test_a_nul_in_what_is_said_is_left_out(world, owner, search):
+    make_queue(owner, world, search, items=1)
+    said = StepAnswer(verdict=Verdict.BAD, correction="a\0b", comment="\0")
+    made = review.control_set(actor=owner, item=QueueItem.objects.get(), answers=[said])
+    assert (made.known[0]["correction"], made.known[0]["comment"]) == ("ab", "")
+
+
 def test_shares_and_the_most_of_a_question_decide_what_is_chosen(world, owner, search):
     rules = FlagRules(most_per_question=1, flagged=0, drop=100, disagreement=0, bad_in_right=0, reflection=0,
                       uncertain=0, random=0)  # fmt: skip
@@ -121,6 +154,10 @@ def test_answers_of_an_evaluation_fill_a_queue_and_are_flagged(world, owner):
     assert (seen.model, seen.total) == ("prm", 20)
     assert seen.matching[Rule.DROP] == seen.matching[Rule.DISAGREEMENT] == 0, "answers have no rollouts"
     assert seen.matching[Rule.BAD_IN_RIGHT] and seen.matching[Rule.UNCERTAIN]
+    unscored = candidates.evaluation_candidates(
+        evaluation=evaluation, rules=FlagRules(), mode=ItemMode.STEP, model="nobody"
+    )
+    assert set(unscored.pool.priority) == {0.0, 1.0}, "nothing is known but what states a wrong answer"
     made = queues.queue_create(actor=owner, team=world.team, settings=QueueSettings(name="Answers"))
     rules = FlagRules(most_per_question=5)
     assert queue_fill(actor=owner, queue=made, source=source, rules=rules, items=20).added == 20
@@ -269,6 +306,31 @@ def test_taking_back_is_blind_until_the_answer_is_seen_then_a_change_is_kept_bes
     assert (changed.assignment.blind_round, QueueItem.objects.get().judged) == (2, 1)
 
 
+def test_taking_back_again_takes_back_nothing_more(world, actors, owner, search):
+    make_queue(owner, world, search, items=1)
+    anna, row = actors[Role.ANNOTATOR], QueueItem.objects.get()
+    held = work.item_pull(actor=anna, queue=row.queue).assignment
+    with pytest.raises(work.NothingSaid):
+        work.judgement_undo(actor=anna, item=row)
+    first, second = uuid4(), uuid4()
+    say(anna, held, client_id=first)
+    undone = [work.judgement_undo(actor=anna, item=row, client_id=first).repeated for _ in range(3)]
+    assert undone == [False, True, True]
+    assert work.judgement_undo(actor=anna, item=row).repeated
+    assert say(anna, held, client_id=first).repeated, "what was taken back does not stand again because it comes late"
+    assert Assignment.objects.get().current_round == 0
+    say(anna, held, BAD, client_id=second)
+    assert work.judgement_undo(actor=anna, item=row, client_id=first).repeated
+    with pytest.raises(work.NothingSaid):
+        work.judgement_undo(actor=anna, item=row, client_id=uuid4())
+    row.refresh_from_db()
+    assert (row.judged, Assignment.objects.get().current_round) == (1, 2), "the later one stands"
+    assert not work.judgement_undo(actor=anna, item=row, client_id=second).repeated
+    work.item_release(actor=anna, item=row)
+    assert work.judgement_undo(actor=anna, item=row, client_id=second).repeated
+    assert Assignment.objects.get().state == "released"
+
+
 def test_who_reads_an_item_in_review_is_not_given_it_any_more(world, actors, owner, search):
     queue = make_queue(owner, world, search, items=1)
     row = QueueItem.objects.get()
@@ -285,7 +347,7 @@ def test_who_reads_an_item_in_review_is_not_given_it_any_more(world, actors, own
 def test_control_items_come_among_the_others_and_once_to_everybody(world, actors, owner, search, monkeypatch):
     # Turns of chance follow from ids, which are new in every run; here from how many items somebody had.
     chance = SimpleNamespace(Random=lambda seed: random.Random(seed.rpartition(" ")[2]))
-    monkeypatch.setattr(work, "random", chance)
+    monkeypatch.setattr(places, "random", chance)
     queue = make_queue(owner, world, search, items=12, wanted=1, control_share=0.5)
     for row in list(selectors.items_of(queue=queue)[:4]):
         review.control_set(actor=owner, item=row, answers=[BAD])

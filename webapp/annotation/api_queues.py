@@ -10,7 +10,9 @@ from meds3core.judgements.flagging import Rule
 from meds3core.judgements.items import ItemMode, ItemOrigin
 from webapp.accounts.api_auth import actor_of_call, team_of_call, team_operation
 from webapp.accounts.rules import Action
-from webapp.annotation import filling, queues, selectors
+from webapp.annotation import filling, queues, reviewing, selectors
+from webapp.annotation.api_review import blind_of_call
+from webapp.annotation.api_review_schemas import ItemOut
 from webapp.annotation.api_schemas import (
     FillingIn,
     FillingOut,
@@ -32,6 +34,8 @@ from webapp.annotation.progress import my_progress, people_progress, queues_prog
 from webapp.annotation.queues import QueueSettings, settings_of
 from webapp.common.api_answers import ApiPage, Paging, answer_made, api_page
 from webapp.common.idempotency import idempotent
+from webapp.jobs.api import job_accepted
+from webapp.jobs.api_schemas import JobOut
 
 router = Router(tags=["queues"])
 
@@ -135,27 +139,45 @@ def filling_list(request: HttpRequest, team_slug: str, queue_id: UUID, paging: Q
     return api_page(request, selectors.fillings_of(queue=_queue(request, queue_id)), FillingOut.of, paging)
 
 
-@router.post(QUEUE + "/fillings", response=FillingOut, operation_id="queue_fill")
+@router.post(QUEUE + "/fillings", response={200: FillingOut, 202: JobOut}, operation_id="queue_fill")
 @team_operation(Action.QUEUE_CHANGE)
-def queue_fill(request: HttpRequest, team_slug: str, queue_id: UUID, body: FillingIn) -> FillingOut:
-    """Put steps of a search or an evaluation into a queue. Sent again, it adds what the queue does not have yet."""
-    wanted = {"rules": body.rules, "items": body.items, "seed": body.seed}
+def queue_fill(
+    request: HttpRequest, team_slug: str, queue_id: UUID, body: FillingIn
+) -> Status[FillingOut] | HttpResponse:
+    """Put steps of a search or an evaluation into a queue. Sent again, it adds what the queue does not have yet.
+
+    From a large source a job does it (202): its result says how many came in.
+    """
+    actor, source = actor_of_call(request), body.source.source
+    wanted = {"source": source, "rules": body.rules, "items": body.items, "seed": body.seed}
     queue = _queue(request, queue_id)
-    return FillingOut.of(
-        filling.queue_fill(actor=actor_of_call(request), queue=queue, source=body.source.source, **wanted)
-    )
+    if not filling.is_waited_for(source=source, items=body.items):
+        return job_accepted(filling.filling_submit(actor=actor, queue=queue, **wanted))
+    return Status(200, FillingOut.of(filling.queue_fill(actor=actor, queue=queue, **wanted)))
 
 
 @router.post(QUEUE + "/flags", response=FillingOut, operation_id="queue_flags_send")
 @team_operation(Action.QUEUE_CHANGE)
 def queue_flags_send(request: HttpRequest, team_slug: str, queue_id: UUID, body: FlagsIn) -> FillingOut:
-    """Put flagged steps into a queue."""
-    rows = selectors.flags_of(team=team_of_call(request))
-    if body.flags is not None:
-        rows = rows.filter(pk__in=body.flags)
+    """Put flagged steps into a queue: those that are named, or all that it does not have, 5,000 at a time."""
+    actor, queue = actor_of_call(request), _queue(request, queue_id)
+    if body.flags is None:
+        return FillingOut.of(filling.flags_fill(actor=actor, queue=queue))
+    rows = selectors.flags_of(team=team_of_call(request)).filter(pk__in=body.flags)
+    return FillingOut.of(filling.flags_send(actor=actor, queue=queue, flags=list(rows)))
+
+
+@router.get(QUEUE + "/items", response=ApiPage[ItemOut], operation_id="item_list")
+@team_operation(Action.ITEM_REVIEW)
+def item_list(request: HttpRequest, team_slug: str, queue_id: UUID, paging: Query[Paging]) -> ApiPage[ItemOut]:
+    """A queue's items, in no order that means anything, without what they keep back.
+
+    Of those that you may still be given, not even how many people judged them.
+    """
     queue = _queue(request, queue_id)
-    sent = filling.flags_send(actor=actor_of_call(request), queue=queue, flags=list(rows[: filling.MOST_ITEMS]))
-    return FillingOut.of(sent)
+    page = api_page(request, selectors.items_of(queue=queue), lambda row: row, paging)
+    hidden = reviewing.items_hidden(blind=blind_of_call(request), items=page.items)
+    return ApiPage(items=[ItemOut.of(row, is_hidden=row.pk in hidden) for row in page.items], next=page.next)
 
 
 @router.post(QUEUE + "/items", response=SentOut, operation_id="queue_items_send")

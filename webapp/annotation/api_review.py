@@ -9,12 +9,12 @@ from ninja import Query, Router, Status
 from meds3core.judgements.items import ItemShown
 from webapp.accounts.api_auth import actor_of_call, team_of_call, team_operation
 from webapp.accounts.rules import Action
-from webapp.annotation import review, selectors
+from webapp.accounts.selectors import membership_of
+from webapp.annotation import review, reviewing, selectors
 from webapp.annotation.api_review_schemas import (
     ControlIn,
     DecisionIn,
     DecisionOut,
-    ItemOut,
     ItemWhole,
     JudgementOut,
 )
@@ -28,12 +28,11 @@ QUEUE = "/teams/{team_slug}/queues/{queue_id}"
 ITEM = "/teams/{team_slug}/items/{item_id}"
 
 
-@router.get(QUEUE + "/items", response=ApiPage[ItemOut], operation_id="item_list")
-@team_operation(Action.ITEM_REVIEW)
-def item_list(request: HttpRequest, team_slug: str, queue_id: UUID, paging: Query[Paging]) -> ApiPage[ItemOut]:
-    """A queue's items, in no order that means anything, without what they keep back."""
-    queue = selectors.queue_of(team=team_of_call(request), queue_id=queue_id)
-    return api_page(request, selectors.items_of(queue=queue), ItemOut.of, paging)
+def blind_of_call(request: HttpRequest) -> str | None:
+    """For whom lists hide what they may yet judge (`reviewing.blind_of`): by the person's role, not by the token's."""
+    actor, team = actor_of_call(request), team_of_call(request)
+    assert actor.user is not None
+    return reviewing.blind_of(actor=actor, role=membership_of(user=actor.user, team_slug=team.slug).role)
 
 
 @router.get(QUEUE + "/judgements", response=ApiPage[JudgementOut], operation_id="judgement_list")
@@ -45,16 +44,24 @@ def judgement_list(
     paging: Query[Paging],
     which: Literal["all", "blind", "current"] = "all",
 ) -> ApiPage[JudgementOut]:
-    """What people said in a queue, newest first: everything, what agreement reads, or what each says now."""
+    """What people said in a queue, newest first: everything, what agreement reads, or what each says now.
+
+    What others said of items that you may still be given is not among it.
+    """
     queue = selectors.queue_of(team=team_of_call(request), queue_id=queue_id)
-    return api_page(request, selectors.judgements_of(queue=queue, which=which), JudgementOut.of, paging)
+    rows = reviewing.judgements_readable(
+        selectors.judgements_of(queue=queue, which=which), blind=blind_of_call(request)
+    )
+    return api_page(request, rows, JudgementOut.of, paging)
 
 
 @router.get("/teams/{team_slug}/judgements/{judgement_id}", response=JudgementOut, operation_id="judgement_show")
 @team_operation(Action.ITEM_REVIEW)
 def judgement_show(request: HttpRequest, team_slug: str, judgement_id: UUID) -> JudgementOut:
-    """One judgement."""
-    return JudgementOut.of(selectors.judgement_of(team=team_of_call(request), judgement_id=judgement_id))
+    """One judgement. Refused while you may still be given its item, unless it is your own."""
+    found = selectors.judgement_of(team=team_of_call(request), judgement_id=judgement_id)
+    review.judgement_seen(judgement=found, blind=blind_of_call(request))
+    return JudgementOut.of(found)
 
 
 @router.get(ITEM, response=ItemWhole, operation_id="item_show")

@@ -17,16 +17,17 @@ class ItemOut(Schema):
 
     id: UUID
     content: ItemShown
-    judged: int
+    judged: int | None = Field(description="People who judged it; null: you may still be given it")
     completed: datetime | None
     withdrawn: datetime | None
 
     @staticmethod
-    def of(row: QueueItem) -> "ItemOut":
+    def of(row: QueueItem, *, is_hidden: bool) -> "ItemOut":
         """From the row."""
         shown = ItemShown.model_validate(row.shown)
-        said = {"judged": row.judged, "completed": row.completed, "withdrawn": row.withdrawn}
-        return ItemOut(id=row.pk, content=shown, **said)
+        said = {"judged": row.judged, "completed": row.completed}
+        said = dict.fromkeys(said) if is_hidden else said
+        return ItemOut(id=row.pk, content=shown, withdrawn=row.withdrawn, **said)
 
 
 class JudgementOut(Schema):

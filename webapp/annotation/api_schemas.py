@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from meds3core.judgements.flagging import FlagRules
 from meds3core.judgements.items import ItemMode, StepAnswer
@@ -15,7 +15,7 @@ from meds3core.types.question import Question
 from webapp.annotation.filling import MOST_ITEMS, FillingPreview, Source
 from webapp.annotation.models import AnnotationQueue, Filling, Instructions
 from webapp.annotation.progress import MyProgress, PersonProgress, QueueProgress
-from webapp.annotation.queues import DEFAULT_INSTRUCTIONS, Example, QueueSettings
+from webapp.annotation.queues import DEFAULT_INSTRUCTIONS, Example, Kept, QueueSettings
 from webapp.annotation.shown import RevealedItem, SaidRound, WorkItem
 from webapp.annotation.work import MOST_HELD, Pulled
 
@@ -135,7 +135,16 @@ class FillingOut(Schema):
 class FlagsIn(Schema):
     """Flagged steps to be put into a queue."""
 
-    flags: list[UUID] | None = Field(default=None, max_length=MOST_ITEMS, description="null: all that stand")
+    flags: list[UUID] | None = Field(
+        default=None, max_length=MOST_ITEMS, description="null: all that the queue does not have"
+    )
+
+
+def _has_nul(content: Any) -> bool:
+    """Whether a text in it, however deep, has the one character that PostgreSQL keeps none of."""
+    if isinstance(content, dict):
+        return any(map(_has_nul, content.values()))
+    return any(map(_has_nul, content)) if isinstance(content, list) else isinstance(content, str) and "\0" in content
 
 
 class SentItem(Schema):
@@ -147,11 +156,17 @@ class SentItem(Schema):
     siblings: list[str] = Field(default=[], max_length=20)
     known: list[StepAnswer] | None = Field(default=None, description="The right answer")
 
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        if _has_nul(self.model_dump(mode="json")):
+            raise ValueError("a text has the character NUL, which cannot be kept")
+        return self
+
 
 class SendIn(Schema):
     """Items of a program."""
 
-    title: str = Field(default="", max_length=200, description="Where they come from")
+    title: Kept = Field(default="", max_length=200, description="Where they come from")
     items: list[SentItem] = Field(min_length=1, max_length=500)
 
 

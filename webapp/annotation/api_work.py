@@ -111,8 +111,9 @@ def judgement_save(request: HttpRequest, team_slug: str, item_id: UUID, body: Ju
 @router.post(ITEM + "/undo", response=WorkItem, operation_id="judgement_undo")
 @team_operation(Action.ITEM_JUDGE)
 def judgement_undo(request: HttpRequest, team_slug: str, item_id: UUID) -> WorkItem:
-    """Take back what you said, as long as you were not shown what the item keeps back."""
-    return work_item(assignment=work.judgement_undo(actor=actor_of_call(request), item=_item(request, item_id)))
+    """Take back what you said, as long as you were not shown what the item keeps back. Sent again, nothing more."""
+    taken = work.judgement_undo(actor=actor_of_call(request), item=_item(request, item_id))
+    return work_item(assignment=taken.assignment)
 
 
 @router.get(ITEM + "/revealed", response=RevealedItem, operation_id="item_revealed")

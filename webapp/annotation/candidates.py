@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
+import numpy.typing as npt
 from django.db import connection
 from django.db.models import QuerySet
 
@@ -27,10 +28,12 @@ from webapp.evaluations.models import Evaluation
 from webapp.registry.models import ModelVersion
 from webapp.trees.models import NodeRow, Tree, TreeScore
 
-MOST_TREES = 10_000
-MOST_QUESTIONS = 2_000
+MOST_TREES = 20_000
+MOST_QUESTIONS = 5_000
 """Of an evaluation. Beyond either number, so many are drawn by chance, and `notes` say so."""
 _BATCH = 200
+_BLOCK = 8_192
+"""Rows that become arrays at a time."""
 GREEDY = -1
 """The number of the greedy answer among a question's samples."""
 
@@ -68,34 +71,57 @@ class _Step(NamedTuple):
 
 @dataclass
 class _Columns:
-    """Rows that grow with every tree or answer, and the columns that they become."""
+    """Rows that grow with every tree or answer, and the columns that they become: a tuple costs some 300 bytes, so that
+    they are put into arrays as soon as there are some thousands."""
 
     mode: ItemMode
-    steps: list[_Step] = field(default_factory=list)
-    keys: list[Key] = field(default_factory=list)
     paths: list[Integers] = field(default_factory=list)
     """Of trajectories: places of their steps."""
     ends_right: list[bool] = field(default_factory=list)
+    _steps: list[_Step] = field(default_factory=list)
+    _keys: list[Key] = field(default_factory=list)
+    _blocks: list[list[npt.NDArray[Any]]] = field(default_factory=list)
+    _key_blocks: list[Integers] = field(default_factory=list)
+    _settled: int = 0
+
+    def step(self, step: _Step, key: Key | None = None) -> int:
+        """One step more, to be chosen by itself if it has a key; gives its place."""
+        if len(self._steps) >= _BLOCK:
+            self._settle()
+        self._steps.append(step)
+        if key is not None:
+            self._keys.append(key)
+        return self._settled + len(self._steps) - 1
 
     def trajectory(self, path: Sequence[int], key: Key, right: bool) -> None:
         """One trajectory more, by the places of its steps."""
-        self.paths.append(np.array(path, dtype=np.int64))
+        self.paths.append(np.array(path, dtype=np.int32))
         self.ends_right.append(right)
-        self.keys.append(key)
-
-    def pool(self, rules: FlagRules) -> Pool:
-        """Everything, to choose from."""
-        cells = list(zip(*self.steps, strict=True)) or [()] * len(_Step._fields)
-        columns = dict(zip(_Step._fields, cells, strict=True))
-        steps = Steps(**{name: np.array(cells, dtype=_TYPES.get(name, bool)) for name, cells in columns.items()})
-        found = steps_pool(steps, rules)
-        if self.mode is ItemMode.STEP:
-            return found
-        return paths_pool(found, self.paths, np.array(self.ends_right, dtype=bool))
+        self._keys.append(key)
 
     def candidates(self, rules: FlagRules, sources: Sequence[UUID], **others: Any) -> Candidates:
-        keys = np.array(self.keys, dtype=np.int64).reshape(-1, 3)
-        return Candidates(self.pool(rules), keys, sources, **others)
+        """Everything, to choose from."""
+        self._settle()
+        found = steps_pool(Steps(**{name: self._column(at) for at, name in enumerate(_Step._fields)}), rules)
+        if self.mode is not ItemMode.STEP:
+            found = paths_pool(found, self.paths, np.array(self.ends_right, dtype=bool))
+        return Candidates(found, np.concatenate(self._key_blocks), sources, **others)
+
+    def _settle(self) -> None:
+        cells = list(zip(*self._steps, strict=True)) or [()] * len(_Step._fields)
+        names = zip(_Step._fields, cells, strict=True)
+        self._blocks.append([np.array(each, dtype=_TYPES.get(name, bool)) for name, each in names])
+        self._key_blocks.append(np.array(self._keys, dtype=np.int64).reshape(-1, 3))
+        self._settled += len(self._steps)
+        self._steps.clear()
+        self._keys.clear()
+
+    def _column(self, at: int) -> npt.NDArray[Any]:
+        """One column of all steps; its blocks are let go."""
+        parts = [block[at] for block in self._blocks]
+        for block in self._blocks:
+            block[at] = block[at][:0]
+        return np.concatenate(parts)
 
 
 _TYPES: Mapping[str, Any] = {
@@ -125,13 +151,17 @@ def search_candidates(
     model_id: UUID | None = None,
     seed: int = 0,
     known: Known = (),
+    most: int = MOST_TREES,
 ) -> Candidates:
-    """Steps of a search's trees, or the trajectories that state an answer; those that are `known` left out."""
+    """Steps of a search's trees, or the trajectories that state an answer; those that are `known` left out.
+
+    `most`: trees that are looked at.
+    """
     trees = Tree.objects.filter(team=team, job=job_id)
     if stage is not None:
         trees = trees.filter(stage=stage)
     rows = list(trees.order_by("pk").values_list("pk", "question_hash"))
-    drawn, notes = _drawn(len(rows), MOST_TREES, seed, "trees")
+    drawn, notes = _drawn(len(rows), most, seed, "trees")
     rows = [rows[place] for place in drawn]
     model = _scorer(TreeScore.objects.filter(tree__team=team, tree__job=job_id), model_id)
     standing = StepFlag.objects.filter(tree__job=job_id, withdrawn=None).values_list("tree", "idx")
@@ -192,22 +222,20 @@ def _add_tree(
         states = None if verdict is None else float(verdict)
         worth = value if states is None else states  # a stated answer is what it is, whatever was found below it
         known = depth >= 2 and value is not None and nodes[parent][4] is not None
-        places[idx] = len(columns.steps)
-        columns.steps.append(
-            _Step(
-                question=question,
-                value=worth,
-                drop=nodes[parent][4] - worth if known else drop,
-                rollouts=rollouts if states is None else STATED,
-                score=scores[idx] if idx < len(scores) else None,
-                right=reached[idx],
-                reflection=move == Move.REFLECT.value,
-                flagged=(tree_id, idx) in marks.flags,
-            )
+        step = _Step(
+            question=question,
+            value=worth,
+            drop=nodes[parent][4] - worth if known else drop,
+            rollouts=rollouts if states is None else STATED,
+            score=scores[idx] if idx < len(scores) else None,
+            right=reached[idx],
+            reflection=move == Move.REFLECT.value,
+            flagged=(tree_id, idx) in marks.flags,
         )
+        places[idx] = columns.step(step, (number, idx, -1) if by_step else None)
         if by_step:
-            columns.keys.append((number, idx, -1))
-        elif states is not None and (tree_id, str(idx)) not in marks.known:
+            continue
+        if states is not None and (tree_id, str(idx)) not in marks.known:
             path, at = [], idx
             while at > 0:
                 path.append(places[at])
@@ -219,14 +247,21 @@ def _add_tree(
 
 
 def evaluation_candidates(
-    *, evaluation: Evaluation, rules: FlagRules, mode: ItemMode, model: str = "", seed: int = 0, known: Known = ()
+    *,
+    evaluation: Evaluation,
+    rules: FlagRules,
+    mode: ItemMode,
+    model: str = "",
+    seed: int = 0,
+    known: Known = (),
+    most: int = MOST_QUESTIONS,
 ) -> Candidates:
-    """Steps of an evaluation's answers, or whole answers; the same words are there once.
+    """Steps of an evaluation's answers, or whole answers; the same words are there once. `most`: questions looked at.
 
     Answers have no rollouts: the rules that need them find nothing. Raises `EvaluationFileError`.
     """
     index = index_open(folder_of(Store.EVALUATIONS, evaluation.pk))
-    drawn, notes = _drawn(len(index), MOST_QUESTIONS, seed, "questions")
+    drawn, notes = _drawn(len(index), most, seed, "questions")
     standing = StepFlag.objects.filter(evaluation=evaluation, withdrawn=None).values_list("place", "sample", "idx")
     marks = _Marks(set(standing), set(known))
     columns = _Columns(mode)
@@ -245,14 +280,20 @@ def evaluation_candidates(
                 key = (place, sample, step)
                 if mode is ItemMode.STEP and (not is_new or (evaluation.pk, place_of(key)) in marks.known):
                     continue
-                path.append(len(columns.steps))
                 score = scores[step] if scores else None
                 reflects = given.bodies[step].startswith(REFLECTION_START.strip())
-                columns.steps.append(
-                    _Step(place, None, None, 0, score, given.correct is True, reflects, key in marks.flags)
+                stated = given.correct is False and step == len(given.bodies) - 1
+                found = _Step(
+                    question=place,
+                    value=0.0 if stated else None,  # a wrong answer is what it is, as in a tree
+                    drop=None,
+                    rollouts=STATED if stated else 0,
+                    score=score,
+                    right=given.correct is True,
+                    reflection=reflects,
+                    flagged=key in marks.flags,
                 )
-                if mode is ItemMode.STEP:
-                    columns.keys.append(key)
+                path.append(columns.step(found, key if mode is ItemMode.STEP else None))
             key = (place, sample, 0)
             if mode is ItemMode.TRAJECTORY and path and is_new and (evaluation.pk, place_of(key)) not in marks.known:
                 columns.trajectory(path, key, given.correct is True)

@@ -121,9 +121,9 @@ def _weighed(made: Copies) -> Copies:
     for pick, copy in made:
         facts = copy.kept.steps[0]
         score = next(reversed(facts.scores.values()), None)
-        worth = None if facts.value is None else max(0.0, facts.value - max(0.0, facts.drop or 0.0))
         bits = expected_information(
-            np.array([worth], dtype=np.float64),
+            np.array([facts.value], dtype=np.float64),
+            np.array([facts.drop], dtype=np.float64),
             np.array([facts.rollouts], dtype=np.int64),
             np.array([score], dtype=np.float64),
         )

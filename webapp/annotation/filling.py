@@ -1,18 +1,22 @@
 """Puts steps into queues: chosen by rules from searches and evaluations, flagged by people, or sent by a program.
 
 An item is a frozen copy; a step that a queue has already is left as it is. Choosing reads columns of numbers, copying
-opens only the trees of the chosen steps, in short transactions: docs/decisions/0013-filling-a-queue.md.
+opens only the trees of the chosen steps, in short transactions. What is large is filled by a job (`filling_submit`):
+docs/decisions/0013-filling-a-queue.md.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Count
 
+from meds3core.config.jobs import QueueFillingSpec
+from meds3core.config.references import Registered
 from meds3core.judgements.choosing import Choice, choose
 from meds3core.judgements.copying import ItemCopy
 from meds3core.judgements.flagging import FlagRules, Rule
@@ -23,15 +27,26 @@ from webapp.accounts.models import Team
 from webapp.annotation import copies
 from webapp.annotation.candidates import Candidates, Known, evaluation_candidates, search_candidates
 from webapp.annotation.models import AnnotationQueue, Filling, QueueItem, StepFlag
+from webapp.annotation.places import EVERYBODY
 from webapp.annotation.queues import QueueError
-from webapp.annotation.work import EVERYBODY
+from webapp.annotation.selectors import flags_new, flags_of
+from webapp.common.models import new_id
+from webapp.evaluations.models import Evaluation
 from webapp.evaluations.selectors import evaluation_for
+from webapp.jobs.models import Job
+from webapp.jobs.services import job_submit
+from webapp.trees.models import Tree
 from webapp.trees.selectors import search_of
 from webapp.webhooks.firing import webhooks_fire
 from webapp.webhooks.models import Event
 
 MOST_ITEMS = 5_000
 """Of one filling."""
+WAITED_FOR = {"search": 1_000, "evaluation": 200}
+"""Trees, or questions of an evaluation, that a page waits for: more are filled by a job, and a preview looks at so many
+of them, drawn by chance."""
+MOST_WAITED_FOR = 500
+"""Items, likewise: each one's tree is opened."""
 _BATCH = 50
 """Items of one transaction."""
 
@@ -93,7 +108,7 @@ def filling_preview(
     Raises `QueueError`, and `Http404` for a source that the team does not have.
     """
     _check(items)
-    found, _, _ = _candidates(team, source, rules, mode, seed, _known(queue))
+    found, _, _ = _candidates(team, source, rules, mode, seed, _known(queue), most=WAITED_FOR.get(source.kind))
     choice = choose(found.pool, rules, items=items, seed=seed)
     return FillingPreview(
         len(found.pool), choice.found, choice.counts(), len(choice.places), found.model, notes=found.notes
@@ -101,28 +116,33 @@ def filling_preview(
 
 
 def queue_fill(
-    *, actor: Actor, queue: AnnotationQueue, source: Source, rules: FlagRules, items: int, seed: int = 0
+    *,
+    actor: Actor,
+    queue: AnnotationQueue,
+    source: Source,
+    rules: FlagRules,
+    items: int,
+    seed: int = 0,
+    filling_id: UUID | None = None,
+    told: Callable[[int], None] | None = None,
 ) -> Filling:
     """Put up to `items` steps into a queue; asked again, what it does not have yet.
 
-    Raises `QueueError`, and `Http404` for a source that the team does not have.
+    With a `filling_id` it is that filling, and goes on with it if it was begun before. `told` hears now and then how
+    many items are stored; what it raises ends the filling, which keeps what it has. Raises `QueueError`, and `Http404`
+    for a source that the team does not have.
     """
     _check(items)
+    begun = QueueItem.objects.filter(filling=filling_id).count() if filling_id else 0
+    if filling_id and begun >= items:
+        return _settle(actor, Filling.objects.get(pk=filling_id), begun)
     mode = ItemMode(queue.mode)
     found, title, job_id = _candidates(queue.team, source, rules, mode, seed, _known(queue))
-    choice = choose(found.pool, rules, items=items, seed=seed)
-    filling = Filling.objects.create(
-        team_id=queue.team_id,
-        queue=queue,
-        source_kind=source.kind,
-        source=source.id,
-        source_title=title[:200],
-        rules=rules.model_dump(mode="json"),
-        model=found.model_id,
-        asked=items,
-        seed=seed,
-        created_by=actor.user,
-    )
+    choice = choose(found.pool, rules, items=items - begun, seed=seed)
+    columns = {"team_id": queue.team_id, "queue": queue, "source_kind": source.kind, "source": source.id}
+    columns |= {"source_title": title[:200], "rules": rules.model_dump(mode="json"), "model": found.model_id}
+    columns |= {"asked": items, "seed": seed, "created_by": actor.user}
+    filling, _ = Filling.objects.get_or_create(pk=filling_id or new_id(), defaults=columns)
     picks = _picks(found, choice)
     made = (
         copies.of_trees(picks, mode=mode, job_id=source.id)
@@ -130,9 +150,57 @@ def queue_fill(
         else copies.of_answers(picks, mode=mode, evaluation_id=source.id, job_id=job_id)
     )
     new = (NewItem(copy, pick.rules[0], pick.priority, None, pick.source, pick.place, job_id) for pick, copy in made)
-    _store(queue, filling, new, kind="tree" if source.kind == "search" else "sample")
+    _store(queue, filling, new, kind="tree" if source.kind == "search" else "sample", told=told)
     AnnotationQueue.objects.filter(pk=queue.pk).update(rules=rules.model_dump(mode="json"))
-    return _settle(actor, filling, len(picks))
+    return _settle(actor, filling, begun + len(picks))
+
+
+def is_waited_for(*, source: Source, items: int) -> bool:
+    """Whether filling from here takes seconds, so that a page waits for it; else it is a job's work."""
+    if source.kind == "search":
+        trees = Tree.objects.filter(job=source.id)
+        size = (trees if source.stage is None else trees.filter(stage=source.stage)).count()
+    else:
+        size = Evaluation.objects.filter(pk=source.id).values_list("questions", flat=True).first() or 0
+    return size <= WAITED_FOR.get(source.kind, 0) and items <= MOST_WAITED_FOR
+
+
+def filling_submit(
+    *, actor: Actor, queue: AnnotationQueue, source: Source, rules: FlagRules, items: int, seed: int = 0
+) -> Job:
+    """Have a queue filled by a job. Raises `QueueError`, `JobError`, `QueueUnreachable`."""
+    _check(items)
+    spec = QueueFillingSpec(
+        queue=Registered(kind="queue", id=queue.pk),
+        source=Registered(kind="trees" if source.kind == "search" else "evaluation", id=source.id),
+        stage=source.stage,
+        model=Registered(kind="model", id=source.model) if source.model else None,
+        rules=rules,
+        items=items,
+        seed=seed,
+    )
+    return job_submit(actor=actor, team=queue.team, spec=spec, title=f"Steps for {queue}"[:200])
+
+
+def flags_preview(*, team: Team, queue: AnnotationQueue | None = None) -> FillingPreview:
+    """What `flags_fill` would add."""
+    standing = StepFlag.objects.filter(team=team, withdrawn=None, idx__gt=0).count()
+    count = len(flags_new(queue=queue)) if queue else standing
+    total = min(count, MOST_ITEMS)
+    notes = (f"Of {count:,} flagged steps the oldest {total:,} are taken; the others the next time.",)
+    found, chosen = {Rule.FLAGGED: count}, {Rule.FLAGGED: total}
+    return FillingPreview(count, found, chosen, total, model="", notes=notes if total < count else ())
+
+
+def flags_fill(*, actor: Actor, queue: AnnotationQueue) -> Filling:
+    """Put flagged steps into a queue that it does not have, oldest first, up to `MOST_ITEMS`. Raises `QueueError`."""
+    chosen = flags_new(queue=queue)[:MOST_ITEMS]
+    flags: list[StepFlag] = []
+    for start in range(0, len(chosen), _BATCH * 10):
+        flags += flags_of(team=queue.team).filter(pk__in=chosen[start : start + _BATCH * 10])
+    if not flags and flags_of(team=queue.team).exists():
+        raise QueueError("The queue has every step that is flagged.")
+    return flags_send(actor=actor, queue=queue, flags=flags)
 
 
 def flags_send(*, actor: Actor, queue: AnnotationQueue, flags: Sequence[StepFlag]) -> Filling:
@@ -192,25 +260,25 @@ def _known(queue: AnnotationQueue | None) -> Known:
 
 
 def _candidates(
-    team: Team, source: Source, rules: FlagRules, mode: ItemMode, seed: int, known: Known
+    team: Team,
+    source: Source,
+    rules: FlagRules,
+    mode: ItemMode,
+    seed: int,
+    known: Known,
+    *,
+    most: int | None = None,
 ) -> tuple[Candidates, str, UUID | None]:
     """The candidates, the source's title, and the job that made it."""
+    wanted: dict[str, Any] = {"rules": rules, "mode": mode, "seed": seed, "known": known}
+    wanted |= {} if most is None else {"most": most}
     if source.kind == "search":
         job = search_of(team=team, job_id=source.id)
-        found = search_candidates(
-            team=team,
-            job_id=job.pk,
-            rules=rules,
-            mode=mode,
-            stage=source.stage,
-            model_id=source.model,
-            seed=seed,
-            known=known,
-        )
+        found = search_candidates(team=team, job_id=job.pk, stage=source.stage, model_id=source.model, **wanted)
         title, maker = str(job), job.pk
     elif source.kind == "evaluation":
         evaluation = evaluation_for(team=team, evaluation_id=source.id)
-        found = evaluation_candidates(evaluation=evaluation, rules=rules, mode=mode, seed=seed, known=known)
+        found = evaluation_candidates(evaluation=evaluation, **wanted)
         title, maker = str(evaluation), evaluation.job_id
     else:
         raise QueueError("A queue is filled from a search or from an evaluation.")
@@ -229,7 +297,14 @@ def _picks(found: Candidates, choice: Choice) -> list[copies.Pick]:
     return picks
 
 
-def _store(queue: AnnotationQueue, filling: Filling, items: Iterable[NewItem], *, kind: str) -> list[QueueItem]:
+def _store(
+    queue: AnnotationQueue,
+    filling: Filling,
+    items: Iterable[NewItem],
+    *,
+    kind: str,
+    told: Callable[[int], None] | None = None,
+) -> list[QueueItem]:
     """In short transactions; what the queue has already stays as it is. Gives the rows in the order of `items`."""
     found: list[QueueItem] = []
     rest = iter(items)
@@ -241,6 +316,8 @@ def _store(queue: AnnotationQueue, filling: Filling, items: Iterable[NewItem], *
         stored = QueueItem.objects.filter(queue=queue, prefix_hash__in=before, step_hash__in=hashes)
         present = {(row.prefix_hash, row.step_hash): row for row in stored.defer("shown", "kept")}
         found += [present[row.prefix_hash, row.step_hash] for row in rows]
+        if told is not None:
+            told(len(found))
     return found
 
 

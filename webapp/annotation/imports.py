@@ -1,13 +1,16 @@
 """Judgements that were made elsewhere, put into a queue: their steps become items, their makers raters by name.
 
 Asked for as a job (`meds3core.config.jobs.JudgementImportSpec`). The same file again changes nothing: what a rater said
-of a step is known by its content.
+of a step is known by its content, and what was said in the queue itself by its id.
 """
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
@@ -17,7 +20,8 @@ from meds3core.config.jobs import JudgementImportSpec
 from meds3core.config.references import Registered
 from meds3core.judgements.copying import item_copy
 from meds3core.judgements.files import InForm
-from meds3core.judgements.items import ItemKept, ItemMode, ItemOrigin, StepFacts
+from meds3core.judgements.flagging import Rule
+from meds3core.judgements.items import ItemKept, ItemMode, ItemOrigin, StepAnswer, StepFacts
 from meds3core.labels.prefix import prefix_hash
 from meds3core.types.judgements import StepJudgement
 from meds3core.types.question import OpenQuestion, Question
@@ -28,6 +32,7 @@ from webapp.annotation.models import (
     Adjudication,
     AnnotationQueue,
     Assignment,
+    Filling,
     Judgement,
     QueueItem,
 )
@@ -40,6 +45,8 @@ from webapp.uploads.services import upload_kept
 
 _NAMES = uuid.UUID("6f1d6a52-0d0e-4b0b-9c35-6f7f6d0f3b11")
 """Under which the ids of judgements from elsewhere are made from their content."""
+_AT_ONCE = 500
+"""Names in one question to the database."""
 
 
 @dataclass
@@ -53,6 +60,8 @@ class Imported:
     """Decisions of reviewers."""
     items: int = 0
     """Items that the queue did not have."""
+    filling: UUID | None = None
+    """What put them there."""
 
 
 def import_submit(*, actor: Actor, queue: AnnotationQueue, upload: Upload, form: InForm | None = None) -> Job:
@@ -80,21 +89,25 @@ def known_questions(*, queue: AnnotationQueue) -> Mapping[str, OpenQuestion]:
 
 
 def judgements_bring(
-    *, actor: Actor, queue: AnnotationQueue, judgements: Sequence[StepJudgement], title: str = ""
+    *,
+    actor: Actor,
+    queue: AnnotationQueue,
+    judgements: Sequence[StepJudgement],
+    title: str = "",
+    filling_id: UUID | None = None,
 ) -> Imported:
-    """Put these into the queue, a transaction each. Raises `QueueError` for a queue of whole trajectories."""
+    """Put these into the queue, a transaction each, a rater's blind words before later ones.
+
+    `filling_id`: what an earlier part of the same file made; items come into it, too. Raises `QueueError` for a queue
+    of whole trajectories.
+    """
     if queue.mode != ItemMode.STEP:
         raise QueueError("Judgements come into queues whose items are single steps; this one's are trajectories.")
-    before = QueueItem.objects.filter(queue=queue).count()
-    steps: dict[str, StepJudgement] = {}
-    for one in judgements:
-        steps.setdefault(prefix_hash(one.question, one.bodies), one)
-    _, items = items_add(
-        actor=actor, queue=queue, items=[_item(one) for one in steps.values()], source_kind="import", title=title
-    )
-    by_step = {item.step_hash: item for item in items}
-    found = Imported(items=QueueItem.objects.filter(queue=queue).count() - before)
-    for one in judgements:
+    own = _said_here(queue, judgements)
+    found = Imported(known=len(own), filling=filling_id)
+    brought = sorted((one for one in judgements if one.id not in own), key=lambda one: not one.blind)
+    by_step = _items(actor, queue, brought, title, found)
+    for one in brought:
         item = by_step[prefix_hash(one.question, one.bodies)]
         if one.adjudicated:
             found.decided += _decide(item, one)
@@ -103,6 +116,58 @@ def judgements_bring(
         else:
             found.known += 1
     return found
+
+
+def _said_here(queue: AnnotationQueue, judgements: Sequence[StepJudgement]) -> set[str]:
+    """Ids of what was said in this very queue: an export of it that comes back says nothing twice."""
+    ids = []
+    for one in judgements:
+        with suppress(ValueError):
+            ids.append(UUID(one.id))
+    rows = [*Judgement.objects.filter(queue=queue, pk__in=ids).values_list("pk", flat=True)]
+    rows += Adjudication.objects.filter(queue=queue, pk__in=ids).values_list("pk", flat=True)
+    return {str(row) for row in rows}
+
+
+def _items(
+    actor: Actor, queue: AnnotationQueue, judgements: Sequence[StepJudgement], title: str, found: Imported
+) -> dict[str, QueueItem]:
+    """The items of these steps by the steps' names; those that the queue does not have are put into it."""
+    steps: dict[str, StepJudgement] = {}
+    for one in judgements:
+        name = prefix_hash(one.question, one.bodies)
+        if name not in steps or (steps[name].control is None and one.control is not None):
+            steps[name] = one
+    rows = QueueItem.objects.filter(queue=queue).defer("shown", "kept")
+    there: dict[str, QueueItem] = {}
+    names = list(steps)
+    for start in range(0, len(names), _AT_ONCE):
+        there |= {row.step_hash: row for row in rows.filter(step_hash__in=names[start : start + _AT_ONCE])}
+    new = [_item(one) for name, one in steps.items() if name not in there]
+    if new:
+        filling, items = items_add(actor=actor, queue=queue, items=new, source_kind="import", title=title)
+        there |= {item.step_hash: item for item in items}
+        found.items = filling.added
+        found.filling = _joined(filling, found.filling)
+    return there
+
+
+def _joined(filling: Filling, earlier: UUID | None) -> UUID:
+    """One filling for a whole file: what a later part of it added is counted with the first one's."""
+    first = Filling.objects.filter(pk=earlier).first() if earlier is not None else None
+    if first is None:
+        return filling.pk
+    counts = Counter(first.counts) + Counter(filling.counts)
+    with transaction.atomic():
+        QueueItem.objects.filter(filling=filling).update(filling=first)
+        Filling.objects.filter(pk=first.pk).update(
+            asked=F("asked") + filling.asked,
+            added=F("added") + filling.added,
+            known=F("known") + filling.known,
+            counts=dict(counts),
+        )
+        filling.delete()
+    return first.pk
 
 
 def _item(one: StepJudgement) -> NewItem:
@@ -114,15 +179,23 @@ def _item(one: StepJudgement) -> NewItem:
         correct=one.correct,
     )
     facts = StepFacts(verdict=one.correct)
+    rule = Rule.RANDOM if one.by_chance else None
     copy = item_copy(
-        one.question, one.bodies[:-1], one.bodies[-1:], siblings=one.siblings, facts=(facts,), origin=origin
+        one.question,
+        one.bodies[:-1],
+        one.bodies[-1:],
+        siblings=one.siblings,
+        facts=(facts,),
+        rules=(rule,) if rule else (),
+        origin=origin,
     )
     shown = copy.shown.model_copy(update={"gold": copy.shown.gold or one.gold})
-    return NewItem(replace(copy, shown=shown))
+    known = None if one.control is None else (StepAnswer(verdict=one.control),)
+    return NewItem(replace(copy, shown=shown), rule=rule, known=known)
 
 
 def _save(item: QueueItem, one: StepJudgement) -> bool:
-    """Whether it was new. A rater has one judgement of an item, whatever files hold."""
+    """Whether it was new. A rater has one blind word on an item, whatever files hold; later words are rounds more."""
     rater = f"import:{one.annotator}"[:RATER_LENGTH]
     with transaction.atomic():
         item_hold(item.pk)
@@ -137,23 +210,29 @@ def _save(item: QueueItem, one: StepJudgement) -> bool:
             "current_round": 1,
         }
         given, made = Assignment.objects.get_or_create(item=item, rater=rater, defaults=columns)
+        name = _name(item, one)
         if not made:
-            return False
+            if one.blind or Judgement.objects.filter(rater=rater, client_id=name).exists():
+                return False
+            given.rounds += 1
+            given.current_round = given.rounds
+            given.save(update_fields=["rounds", "current_round"])
         Judgement.objects.create(
             team_id=item.team_id,
             assignment=given,
             item=item,
             queue_id=item.queue_id,
             rater=rater,
-            client_id=_name(item, one),
-            round=1,
+            client_id=name,
+            round=given.rounds,
             blind=one.blind,
             seconds=one.seconds,
             **said_columns(one),
         )
-        rows = QueueItem.objects.filter(pk=item.pk)
-        rows.update(judged=F("judged") + 1, **ONE_PLACE_LESS)
-        rows.filter(judged__gte=F("wanted"), completed=None).update(completed=Now())
+        if made:
+            rows = QueueItem.objects.filter(pk=item.pk)
+            rows.update(judged=F("judged") + 1, **ONE_PLACE_LESS)
+            rows.filter(judged__gte=F("wanted"), completed=None).update(completed=Now())
     return True
 
 
@@ -173,5 +252,5 @@ def _decide(item: QueueItem, one: StepJudgement) -> int:
 
 
 def _name(item: QueueItem, one: StepJudgement) -> uuid.UUID:
-    said = [str(item.pk), one.annotator, one.adjudicated, *map(str, said_columns(one).values())]
+    said = [str(item.pk), one.annotator, one.adjudicated, one.blind, *map(str, said_columns(one).values())]
     return uuid.uuid5(_NAMES, json.dumps(said))

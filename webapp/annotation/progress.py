@@ -16,7 +16,8 @@ from webapp.annotation.models import (
     QueueItem,
     QueueMember,
 )
-from webapp.annotation.work import NOT_AGAIN, rater_of
+from webapp.annotation.places import NOT_AGAIN
+from webapp.annotation.work import rater_of
 
 State = Assignment.State
 

@@ -1,13 +1,13 @@
 """What managers do with queues: make, change, close, open again, delete; instructions and people."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import Case, F, Max, Q, Value, When
 from django.db.models.functions import Now
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from meds3core.errors import UserError
 from meds3core.judgements.flagging import FlagRules
@@ -43,10 +43,14 @@ class QueueError(UserError):
     code = "queue"
 
 
+Kept = Annotated[str, AfterValidator(lambda text: text.replace("\0", ""))]
+"""A text as both databases keep it: PostgreSQL has no NUL."""
+
+
 class QueueSettings(Record):
     """How a queue works."""
 
-    name: str = Field(min_length=1, max_length=200)
+    name: Kept = Field(min_length=1, max_length=200)
     mode: ItemMode = Field(default=ItemMode.STEP, description="One step, or a trajectory up to its first bad step")
     wanted: int = Field(default=2, ge=1, le=50, description="People who judge each item")
     per_person: int | None = Field(default=None, ge=1, description="Most items that one person judges")
@@ -58,11 +62,11 @@ class QueueSettings(Record):
 class Example(Record):
     """A step and what is to be said of it, for instructions."""
 
-    question: str = Field(max_length=20_000)
-    prefix: str = Field(default="", max_length=20_000)
-    step: str = Field(max_length=20_000)
+    question: Kept = Field(max_length=20_000)
+    prefix: Kept = Field(default="", max_length=20_000)
+    step: Kept = Field(max_length=20_000)
     verdict: Verdict
-    why: str = Field(default="", max_length=4_000)
+    why: Kept = Field(default="", max_length=4_000)
 
 
 def queue_create(

@@ -10,9 +10,11 @@ from django.db.models.functions import Greatest, Now
 from meds3core.judgements.items import StepAnswer
 from webapp.accounts.actors import Actor
 from webapp.accounts.audit import audit_write
-from webapp.annotation.models import Adjudication, Assignment, QueueItem
+from webapp.annotation.models import Adjudication, Assignment, Judgement, QueueItem
+from webapp.annotation.places import EVERYBODY
+from webapp.annotation.reviewing import judgements_readable
 from webapp.annotation.rows import item_hold, said_columns
-from webapp.annotation.work import EVERYBODY, JudgingError, answers_check, rater_of
+from webapp.annotation.work import JudgingError, answers_check, rater_of
 from webapp.webhooks.firing import webhooks_fire
 from webapp.webhooks.models import Event
 
@@ -26,28 +28,35 @@ def item_seen(*, actor: Actor, item: QueueItem) -> None:
     seen = Assignment.State.SEEN
     again = (Assignment.State.EXPIRED, Assignment.State.RELEASED, Assignment.State.SKIPPED)
     mine = Assignment.objects.filter(item=item, rater=rater)
-    found = mine.values_list("state", flat=True).first()
-    if found == Assignment.State.LOCKED:
-        raise JudgingError("You have this item to judge. Judge it or give it back first: here its scores are shown.")
-    if found is None:
-        Assignment.objects.bulk_create(
-            [
-                Assignment(
-                    team_id=item.team_id,
-                    item=item,
-                    queue_id=item.queue_id,
-                    annotator=actor.user,
-                    rater=rater,
-                    rater_name=str(actor.user)[:150],
-                    state=seen,
-                )
-            ],
-            ignore_conflicts=True,
+    with transaction.atomic():
+        item_hold(item.pk)  # whoever is being given it at this moment has it afterwards, or sees that it was read
+        found = mine.values_list("state", flat=True).first()
+        if found == Assignment.State.LOCKED:
+            raise JudgingError(
+                "You have this item to judge. Judge it or give it back first: here its scores are shown."
+            )
+        if found is None:
+            Assignment.objects.create(
+                team_id=item.team_id,
+                item=item,
+                queue_id=item.queue_id,
+                annotator=actor.user,
+                rater=rater,
+                rater_name=str(actor.user)[:150],
+                state=seen,
+            )
+        elif found in again:
+            mine.update(state=seen, revealed=Now())
+        elif found == Assignment.State.JUDGED:
+            mine.filter(revealed=None).update(revealed=Now())
+
+
+def judgement_seen(*, judgement: Judgement, blind: str | None) -> None:
+    """Raises `JudgingError` where the rater `blind` may yet be given the item, unless the judgement is their own."""
+    if not judgements_readable(Judgement.objects.filter(pk=judgement.pk), blind=blind).exists():
+        raise JudgingError(
+            "You may still be given this item: what others say of it is hidden until you have judged it."
         )
-    elif found in again:
-        mine.filter(state__in=again).update(state=seen, revealed=Now())
-    elif found == Assignment.State.JUDGED:
-        mine.filter(revealed=None).update(revealed=Now())
 
 
 def item_adjudicate(

@@ -1,7 +1,9 @@
 """Reads of review: which items people disagree about, and one item with everything that was said of it side by side.
 
 What a list shows must not spoil what the reader may still judge blind: of such items the verdicts stay hidden until
-they are opened (`webapp.annotation.review.item_seen`).
+they are opened (`webapp.annotation.review.item_seen`), and no list that tells them by what was said of them, or that
+they are control items, has them. `blind` is the rater for whom that is so (`blind_of`); None: a reader who never
+judges.
 """
 
 from collections.abc import Sequence
@@ -14,6 +16,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from meds3core.judgements.items import ItemShown, StepAnswer
 from webapp.accounts.actors import Actor
 from webapp.accounts.models import Team
+from webapp.accounts.rules import Action, may
 from webapp.annotation.models import Adjudication, AnnotationQueue, Assignment, Judgement, QueueItem
 from webapp.annotation.selectors import item_history
 from webapp.annotation.work import rater_of
@@ -27,6 +30,8 @@ FILTERS = {
     "withdrawn": "Withdrawn",
     "all": "All",
 }
+TELLING = ("disputed", "decided", "commented", "control")
+"""Filters that say something of an item by having it."""
 MOST_QUEUES = 10
 _OVER = (Assignment.State.JUDGED, Assignment.State.SEEN, Assignment.State.SKIPPED)
 _OPEN = (Assignment.State.LOCKED, Assignment.State.EXPIRED, Assignment.State.RELEASED)
@@ -77,8 +82,35 @@ class StepReview:
         return len({opinion.row.verdict for opinion in self.opinions}) <= 1
 
 
-def items_narrowed(*, queue: AnnotationQueue, which: str) -> QuerySet[QueueItem]:
+def blind_of(*, actor: Actor, role: str) -> str | None:
+    """The rater who may yet judge blind, if somebody with this role judges at all."""
+    return rater_of(actor) if may(role, Action.ITEM_JUDGE) else None
+
+
+def items_readable(rows: QuerySet[QueueItem], *, blind: str | None) -> QuerySet[QueueItem]:
+    """Those of these items that the reader is not given to judge any more: what was said of them may be shown."""
+    if blind is None:
+        return rows
+    mine = Assignment.objects.filter(item=OuterRef("pk"), rater=blind)
+    is_full = Q(withdrawn__isnull=False) | Q(judged__gte=F("wanted"))
+    return rows.filter(Exists(mine.filter(state__in=_OVER)) | (is_full & ~Exists(mine.filter(state__in=_OPEN))))
+
+
+def judgements_readable(rows: QuerySet[Judgement], *, blind: str | None) -> QuerySet[Judgement]:
+    """Of these judgements the reader's own, and those of items that they are not given to judge any more."""
+    if blind is None:
+        return rows
+    items = items_readable(QueueItem.objects.filter(pk=OuterRef("item")), blind=blind)
+    return rows.filter(Q(rater=blind) | Exists(items))
+
+
+def items_narrowed(*, queue: AnnotationQueue, which: str, blind: str | None) -> QuerySet[QueueItem]:
     """The items of a queue that a filter of `FILTERS` wants; disagreements that nobody has decided unless named."""
+    rows = _narrowed(queue, which)
+    return items_readable(rows, blind=blind) if which in TELLING else rows
+
+
+def _narrowed(queue: AnnotationQueue, which: str) -> QuerySet[QueueItem]:
     rows = QueueItem.objects.filter(queue=queue).defer("kept")
     there = rows.filter(withdrawn=None)
     match which:
@@ -105,33 +137,41 @@ def _disputed() -> QuerySet[Judgement]:
     return now.filter(Exists(other), item=OuterRef("pk"))
 
 
-def disputed_count(*, queue: AnnotationQueue) -> int:
+def disputed_count(*, queue: AnnotationQueue, blind: str | None) -> int:
     """Items that people disagree about and nobody has decided."""
-    return items_narrowed(queue=queue, which="disputed").count()
+    return items_narrowed(queue=queue, which="disputed", blind=blind).count()
 
 
-def next_disputed(*, queue: AnnotationQueue, after: UUID) -> UUID | None:
-    """The disagreement behind this item in the list, or the first one."""
-    rows = items_narrowed(queue=queue, which="disputed").exclude(pk=after).order_by("-pk").values_list("pk", flat=True)
-    return rows.filter(pk__lt=after).first() or rows.first()
+def next_disputed(*, queue: AnnotationQueue, after: UUID, blind: str | None) -> UUID | None:
+    """The disagreement behind this item in the list, or the first one; never one that the reader may yet judge."""
+    rows = items_narrowed(queue=queue, which="disputed", blind=blind).exclude(pk=after)
+    ids = rows.order_by("-pk").values_list("pk", flat=True)
+    return ids.filter(pk__lt=after).first() or ids.first()
 
 
-def review_rows(*, actor: Actor, items: Sequence[QueueItem], may_judge: bool) -> list[ReviewRow]:
-    """These items as the list shows them; three queries."""
+def items_hidden(*, blind: str | None, items: Sequence[QueueItem]) -> set[UUID]:
+    """Those of these items that the reader may yet judge blind; one query."""
+    if blind is None:
+        return set()
     ids = [item.pk for item in items]
-    mine = dict(Assignment.objects.filter(item__in=ids, rater=rater_of(actor)).values_list("item", "state"))
+    mine = dict(Assignment.objects.filter(item__in=ids, rater=blind).values_list("item", "state"))
+    return {item.pk for item in items if _may_still_judge(item, mine.get(item.pk))}
+
+
+def review_rows(*, items: Sequence[QueueItem], blind: str | None) -> list[ReviewRow]:
+    """These items as the list shows them; three queries."""
+    ids, hidden = [item.pk for item in items], items_hidden(blind=blind, items=items)
     said: dict[UUID, list[Opinion]] = {}
     now = Judgement.objects.filter(item__in=ids, round=F("assignment__current_round"))
     for row in now.select_related("assignment").order_by("position", "id"):
         said.setdefault(row.item_id, []).append(Opinion(row.assignment.rater_name, row))
     decided = dict(Adjudication.objects.filter(item__in=ids).order_by("id").values_list("item", "verdict"))
-    rows = []
-    for item in items:
-        hidden = may_judge and _may_still_judge(item, mine.get(item.pk))
-        opinions = [] if hidden else said.get(item.pk, [])
-        decision = "" if hidden else decided.get(item.pk, "")
-        rows.append(ReviewRow(item, ItemShown.model_validate(item.shown), opinions, decision, hidden))
-    return rows
+    return [
+        ReviewRow(item, ItemShown.model_validate(item.shown), is_hidden=True)
+        if item.pk in hidden
+        else ReviewRow(item, ItemShown.model_validate(item.shown), said.get(item.pk, []), decided.get(item.pk, ""))
+        for item in items
+    ]
 
 
 def _may_still_judge(item: QueueItem, state: str | None) -> bool:
@@ -145,7 +185,7 @@ def said_of_node(*, actor: Actor, team: Team, tree_id: UUID, idx: int, may_judge
     """What people say of a step of a tree, a row for each queue that it is in and was judged in; one query for none."""
     items = QueueItem.objects.filter(team=team, source=tree_id, source_place=str(idx), withdrawn=None, judged__gt=0)
     found = list(items.select_related("queue").defer("kept")[:MOST_QUEUES])
-    return review_rows(actor=actor, items=found, may_judge=may_judge) if found else []
+    return review_rows(items=found, blind=rater_of(actor) if may_judge else None) if found else []
 
 
 def step_reviews(*, item: QueueItem) -> list[StepReview]:

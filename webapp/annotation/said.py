@@ -1,18 +1,24 @@
 """What people said in queues as records of `meds3core`: for figures of agreement, for files, for label sets."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from itertools import islice
+from typing import Any, TypeVar
 from uuid import UUID
 
+from django.db.models import F, Max, Q
+
 from meds3core.judgements.agreement import Said
-from meds3core.judgements.items import ItemKept, ItemShown
+from meds3core.judgements.flagging import Rule
+from meds3core.judgements.items import ItemKept, ItemMode, ItemShown
 from meds3core.types.judgements import ErrorKind, StepJudgement, Verdict
 from meds3core.types.labels import Origin
 from meds3core.types.question import Question
-from webapp.annotation.models import Adjudication, AnnotationQueue, Judgement
+from webapp.annotation.models import Adjudication, AnnotationQueue, Judgement, QueueItem
 from webapp.annotation.selectors import adjudications_of, judgements_of
 
 _FETCHED = 500
+Row = TypeVar("Row", Judgement, Adjudication)
 
 
 def judgements_said(*, queue: AnnotationQueue, named: bool = True) -> Iterator[StepJudgement]:
@@ -21,14 +27,28 @@ def judgements_said(*, queue: AnnotationQueue, named: bool = True) -> Iterator[S
     Of each person the word that stands now and, where it was changed in sight of the scores, the blind one before it.
     `named`: raters go by the names that they had, told apart where two had the same; else by what the tables call them.
     """
-    rows = judgements_of(queue=queue).filter(item__withdrawn=None)
-    content, names = _Contents(), _Names()
-    for row in rows.iterator(chunk_size=_FETCHED):
-        if row.round in (row.assignment.blind_round, row.assignment.current_round):
+    stands = Q(round=F("assignment__blind_round")) | Q(round=F("assignment__current_round"))
+    rows = judgements_of(queue=queue).filter(stands, item__withdrawn=None)
+    names, now = _Names(), _steps_now(queue)
+    for some in _chunks(rows.iterator(chunk_size=_FETCHED)):
+        content = _Contents(some)
+        for row in some:
             name = names.of(row.rater, row.assignment.rater_name) if named else row.rater
-            yield content.judgement(row, name, row.blind, row.seconds)
-    for decided in decisions_of(queue=queue):
-        yield content.judgement(decided, decided.decided_by_name or "reviewer", False, None, adjudicated=True)
+            said = content.judgement(row, name, row.blind, row.seconds)
+            left = row.position >= now.get(row.assignment_id, row.position + 1)
+            yield said.model_copy(update={"taken_back": True}) if left else said
+    for few in _chunks(iter(decisions_of(queue=queue))):
+        content = _Contents(few)
+        for decided in few:
+            yield content.judgement(decided, decided.decided_by_name or "reviewer", False, None, adjudicated=True)
+
+
+def _steps_now(queue: AnnotationQueue) -> dict[UUID, int]:
+    """By assignment whose rater changed their mind: how many steps of the trajectory they judge now."""
+    if queue.mode != ItemMode.TRAJECTORY:
+        return {}
+    rows = judgements_of(queue=queue, which="current").exclude(round=F("assignment__blind_round"))
+    return dict(rows.order_by().values_list("assignment").annotate(n=Max("position") + 1))
 
 
 def decisions_of(*, queue: AnnotationQueue) -> list[Adjudication]:
@@ -42,20 +62,22 @@ def decisions_of(*, queue: AnnotationQueue) -> list[Adjudication]:
 def first_words(*, queue: AnnotationQueue) -> tuple[list[Said], dict[str, str]]:
     """Everybody's blind word on every step of a queue, for figures of agreement, and the names of the raters in it.
 
-    Reads no text: steps and questions go by ids, people by what the tables call them.
+    Steps go by ids, people by what the tables call them, questions by the hash of their text: files from elsewhere name
+    one question anew in every row.
     """
     final = {(row.item_id, row.position): Verdict(row.verdict) for row in decisions_of(queue=queue)}
     rows = judgements_of(queue=queue, which="blind").filter(item__withdrawn=None)
     columns = ("item", "position", "rater", "assignment__rater_name", "verdict", "errors", "seconds")
-    about = ("item__known", "item__kept__question__id")
+    texts = QueueItem.objects.filter(queue=queue).values_list("pk", "kept__question__text")
+    asked = {item: blake2b(str(text).encode(), digest_size=16).hexdigest() for item, text in texts.iterator()}
     found, names = [], _Names()
-    for row in rows.values(*columns, *about):
+    for row in rows.values(*columns, "item__known"):
         known = _known(row["item__known"], row["position"])
         names.of(row["rater"], row["assignment__rater_name"])
         found.append(
             Said(
                 item=f"{row['item']}:{row['position']}",
-                question=str(row["item__kept__question__id"]),
+                question=asked[row["item"]],
                 annotator=row["rater"],
                 verdict=Verdict(row["verdict"]),
                 errors=frozenset(map(ErrorKind, row["errors"])),
@@ -80,11 +102,20 @@ class _Names:
         return self.given[rater]
 
 
-class _Contents:
-    """Items as they were frozen, each read once."""
+def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while some := list(islice(rows, _FETCHED)):
+        yield some
 
-    def __init__(self) -> None:
-        self._items: dict[UUID, tuple[ItemShown, ItemKept]] = {}
+
+class _Contents:
+    """The items of some rows as they were frozen, each read once; what rows further on need is read again then."""
+
+    def __init__(self, rows: Sequence[Judgement | Adjudication]) -> None:
+        wide = QueueItem.objects.filter(pk__in={row.item_id for row in rows})
+        self._items = {
+            pk: (ItemShown.model_validate(shown), ItemKept.model_validate(kept), known, rule)
+            for pk, shown, kept, known, rule in wide.values_list("pk", "shown", "kept", "known", "rule")
+        }
 
     def judgement(
         self,
@@ -95,10 +126,7 @@ class _Contents:
         *,
         adjudicated: bool = False,
     ) -> StepJudgement:
-        if row.item_id not in self._items:
-            item = row.item
-            self._items[row.item_id] = ItemShown.model_validate(item.shown), ItemKept.model_validate(item.kept)
-        shown, kept = self._items[row.item_id]
+        shown, kept, known, rule = self._items[row.item_id]
         asked, origin = kept.question, kept.origin
         return StepJudgement(
             id=str(row.pk),
@@ -114,8 +142,9 @@ class _Contents:
             said_at=row.created,
             blind=blind,
             adjudicated=adjudicated,
-            control=_known(row.item.known, row.position),
+            control=_known(known, row.position),
             correct=kept.steps[row.position].verdict if row.position < len(kept.steps) else None,
+            by_chance=rule == Rule.RANDOM if rule else None,
             gold=shown.gold,
             siblings=shown.siblings if row.position == 0 else (),
             origin=Origin(tree=origin.tree_hash, policy_hash=origin.policy_hash, prompt_hash=origin.prompt_hash),

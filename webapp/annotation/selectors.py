@@ -23,6 +23,8 @@ from webapp.annotation.models import (
 )
 from webapp.annotation.work import NotGiven, rater_of
 from webapp.evaluations.models import Evaluation
+from webapp.jobs.models import Job
+from webapp.jobs.overviews import ACTIVE
 from webapp.trees.models import Tree
 
 
@@ -30,6 +32,18 @@ def flags_of(*, team: Team) -> QuerySet[StepFlag]:
     """Flags of a team's steps that nobody withdrew, newest first."""
     rows = StepFlag.objects.filter(team=team, withdrawn=None).order_by("-id")
     return rows.select_related("flagged_by", "tree", "evaluation").defer("tree__arena", "evaluation__figures")
+
+
+def flags_new(*, queue: AnnotationQueue) -> list[UUID]:
+    """Standing flags of steps that a queue does not have from the same place yet, oldest first: ids alone."""
+    known = set(QueueItem.objects.filter(queue=queue).exclude(source=None).values_list("source", "source_place"))
+    rows = StepFlag.objects.filter(team=queue.team_id, withdrawn=None, idx__gt=0).order_by("id")
+    columns = rows.values_list("pk", "tree", "evaluation", "place", "sample", "idx")
+    return [
+        pk
+        for pk, tree, evaluation, place, sample, idx in columns.iterator()
+        if ((tree, str(idx)) if tree else (evaluation, f"{place}/{sample}/{idx}")) not in known
+    ]
 
 
 def flag_of(*, team: Team, flag_id: UUID) -> StepFlag:
@@ -107,6 +121,12 @@ def fillings_of(*, queue: AnnotationQueue) -> QuerySet[Filling]:
     return Filling.objects.filter(queue=queue).select_related("created_by").order_by("-id")
 
 
+def filling_jobs(*, queue: AnnotationQueue) -> list[Job]:
+    """Jobs that are still filling a queue, or will be, oldest first."""
+    rows = Job.objects.filter(team=queue.team_id, kind="queue-filling", state__in=ACTIVE)
+    return list(rows.filter(spec__queue__id=str(queue.pk)).order_by("id"))
+
+
 def assignment_of(*, actor: Actor, item: QueueItem) -> Assignment:
     """The person's own assignment of an item. Raises `NotGiven`."""
     found = Assignment.objects.filter(item=item, rater=rater_of(actor)).select_related("item", "queue").first()
@@ -122,12 +142,12 @@ def assignments_said(*, actor: Actor, queue: AnnotationQueue) -> QuerySet[Assign
 
 
 def judgements_of(*, queue: AnnotationQueue, which: str = "all") -> QuerySet[Judgement]:
-    """Judgements of a queue with item and assignment.
+    """Judgements of a queue with their assignments, without their items: these are wide, and have several each.
 
     `which`: `all` rounds; `blind`, the one of each rater that agreement reads; `current`, what each says now, which
     labels read. Judgements of withdrawn items are among them.
     """
-    rows = Judgement.objects.filter(queue=queue).select_related("item", "assignment").order_by("id")
+    rows = Judgement.objects.filter(queue=queue).select_related("assignment").order_by("id")
     if which == "blind":
         return rows.filter(round=F("assignment__blind_round"))
     return rows.filter(round=F("assignment__current_round")) if which == "current" else rows
@@ -135,7 +155,7 @@ def judgements_of(*, queue: AnnotationQueue, which: str = "all") -> QuerySet[Jud
 
 def adjudications_of(*, queue: AnnotationQueue) -> QuerySet[Adjudication]:
     """Every decision on items of a queue, oldest first: of one (item, position) the last one holds."""
-    return Adjudication.objects.filter(queue=queue).select_related("item").order_by("id")
+    return Adjudication.objects.filter(queue=queue).order_by("id")
 
 
 def item_history(*, item: QueueItem) -> tuple[list[Judgement], list[Adjudication]]:

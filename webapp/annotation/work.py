@@ -4,15 +4,13 @@ Every change of an item's places and of its assignments begins with holding the 
 that run out, late savings and new pulls wait for each other. Nobody but `webapp.annotation.shown` makes what is sent.
 """
 
-import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from meds3core.errors import UserError
@@ -20,20 +18,15 @@ from meds3core.judgements.items import StepAnswer
 from meds3core.types.judgements import Verdict
 from webapp.accounts.actors import Actor
 from webapp.annotation.models import AnnotationQueue, Assignment, Judgement, QueueItem, QueueMember
+from webapp.annotation.places import LOCK, assignment_whole, candidates_of, item_lock, place_give_back, place_take
 from webapp.annotation.rows import ONE_PLACE_LESS, item_hold, said_columns
 from webapp.webhooks.firing import webhooks_fire
 from webapp.webhooks.models import Event
 
-LOCK = timedelta(minutes=10)
 MOST_HELD = 3
 """Items that one person may hold at once: the one they look at, and the next ones, loaded beforehand."""
-EVERYBODY = 1_000_000
-"""`wanted` of a control item."""
-_CANDIDATES = 8
 
 State = Assignment.State
-NOT_AGAIN = (State.LOCKED, State.JUDGED, State.SKIPPED, State.SEEN)
-"""What became of an item that a person is not given again."""
 
 
 class JudgingError(UserError):
@@ -52,6 +45,12 @@ class AlreadyJudged(JudgingError):
     """They judged it before, in another window or on another device."""
 
     code = "already-judged"
+
+
+class NothingSaid(JudgingError):
+    """They have not judged the item: there is nothing to take back or to change."""
+
+    code = "nothing-said"
 
 
 class SeenBefore(JudgingError):
@@ -76,6 +75,14 @@ class Pulled:
 
     assignment: Assignment | None
     reason: Nothing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """A judgement that counts no more. `repeated`: it had been taken back before."""
+
+    assignment: Assignment
+    repeated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +128,19 @@ def item_pull(*, actor: Actor, queue: AnnotationQueue, holding: Collection[UUID]
             again = next((each for each in held if each.item_id not in set(holding)), None)
             if again is not None:
                 Assignment.objects.filter(pk=again.pk).update(expires=Now() + LOCK)
-                return Pulled(_assignment(again.pk))
+                return Pulled(assignment_whole(again.pk))
             if len(held) >= MOST_HELD:
                 return Pulled(None, Nothing.HOLDING)
             had = mine.filter(Q(state=State.JUDGED) | Q(state=State.LOCKED))
             if queue.per_person is not None and had.count() >= queue.per_person:
                 return Pulled(None, Nothing.LIMIT)
-            candidates = _candidates(queue, rater, member.given, holding)
+            candidates = candidates_of(queue, rater, member.given, holding)
             if not candidates:
                 return Pulled(None, Nothing.DONE)
             for item in candidates:
-                if _take(item):
-                    if (locked := _lock(item, queue, actor, rater)) is None:
-                        _give_back(item)
+                if place_take(item):
+                    if (locked := item_lock(item, queue, actor, rater)) is None:
+                        place_give_back(item)
                         continue
                     QueueMember.objects.filter(pk=member.pk).update(given=F("given") + 1)
                     return Pulled(locked)
@@ -148,11 +155,11 @@ def lock_renew(*, actor: Actor, item: QueueItem) -> Assignment | None:
     with transaction.atomic():
         item_hold(item.pk)
         found = _mine(actor, item)
-        if found.state == State.EXPIRED and _take(item.pk):
+        if found.state == State.EXPIRED and place_take(item.pk):
             Assignment.objects.filter(pk=found.pk).update(state=State.LOCKED, expires=Now() + LOCK)
         elif not Assignment.objects.filter(pk=found.pk, state=State.LOCKED).update(expires=Now() + LOCK):
             return None
-    return _assignment(found.pk)
+    return assignment_whole(found.pk)
 
 
 def item_release(*, actor: Actor, item: QueueItem, skip: bool = False) -> None:
@@ -162,7 +169,7 @@ def item_release(*, actor: Actor, item: QueueItem, skip: bool = False) -> None:
         found = _mine(actor, item)
         to = State.SKIPPED if skip else State.RELEASED
         if Assignment.objects.filter(pk=found.pk, state=State.LOCKED).update(state=to, expires=None):
-            _give_back(item.pk)
+            place_give_back(item.pk)
 
 
 def locks_expire(*, queue: AnnotationQueue, most: int = 200) -> int:
@@ -173,7 +180,7 @@ def locks_expire(*, queue: AnnotationQueue, most: int = 200) -> int:
         with transaction.atomic():
             item_hold(item_id)
             if gone.filter(pk=pk).update(state=State.EXPIRED):
-                _give_back(item_id)
+                place_give_back(item_id)
                 freed += 1
     return freed
 
@@ -203,35 +210,42 @@ def judgement_revise(
     return _say(actor, item, client_id, answers, seconds, changing=True)
 
 
-def judgement_undo(*, actor: Actor, item: QueueItem) -> Assignment:
+def judgement_undo(*, actor: Actor, item: QueueItem, client_id: UUID | None = None) -> TakenBack:
     """Take back what one said and has not been answered: the item is locked for the person again, still blind.
 
-    The round stays in the history and counts nowhere. Raises `NotGiven`, and `SeenBefore` once the person was shown
-    what the item keeps back: then there is `judgement_revise`.
+    The round stays in the history and counts nowhere. With a `client_id` it is that judgement alone: sent again after
+    something else was said, nothing is taken back. Taken back before: nothing more happens. Raises `NotGiven`,
+    `NothingSaid`, and `SeenBefore` once the person was shown what the item keeps back; then `judgement_revise` is left.
     """
     with transaction.atomic():
         item_hold(item.pk)
         found = _mine(actor, item)
-        if found.state != State.JUDGED:
-            raise JudgingError("There is nothing to take back: you have not judged this item.")
+        said = Judgement.objects.filter(assignment=found).order_by("-round")
+        if client_id is not None:
+            said = said.filter(client_id=client_id)
+        number = said.values_list("round", flat=True).first()
+        if number is None or found.state == State.SEEN:
+            raise NothingSaid("There is nothing to take back: you have not judged this item.")
+        if found.state != State.JUDGED or (client_id is not None and number != found.current_round):
+            return TakenBack(assignment_whole(found.pk), repeated=True)
         if found.revealed is not None:
             raise SeenBefore("You have seen the scores of this item. Change your judgement: both will be kept.")
         Assignment.objects.filter(pk=found.pk).update(
             state=State.LOCKED, expires=Now() + LOCK, judged=None, blind_round=0, current_round=0
         )
         QueueItem.objects.filter(pk=item.pk).update(judged=F("judged") - 1, completed=None)
-    return _assignment(found.pk)
+    return TakenBack(assignment_whole(found.pk), repeated=False)
 
 
 def item_reveal(*, actor: Actor, item: QueueItem) -> Assignment:
     """Note that the person is now shown what the item keeps back. Raises `NotGiven`, `JudgingError` before saving."""
-    found = _mine(actor, item)
-    if found.state != State.JUDGED:
-        raise JudgingError("Judge this item first.")
-    if found.revealed is None:
-        Assignment.objects.filter(pk=found.pk, state=State.JUDGED, revealed=None).update(revealed=Now())
-        found = _assignment(found.pk)
-    return found
+    with transaction.atomic():
+        item_hold(item.pk)  # else a judgement could be taken back between the look at it and the note
+        found = _mine(actor, item)
+        if found.state != State.JUDGED:
+            raise JudgingError("Judge this item first.")
+        Assignment.objects.filter(pk=found.pk, revealed=None).update(revealed=Now())
+    return assignment_whole(found.pk)
 
 
 def _say(
@@ -254,7 +268,7 @@ def _say(
         if found.state == State.SEEN:
             raise SeenBefore("You read this item in review, with its scores and what others said of it.")
         if changing and found.state != State.JUDGED:
-            raise JudgingError("There is nothing to change: you have not judged this item.")
+            raise NothingSaid("There is nothing to change: you have not judged this item.")
         if not changing and found.state == State.JUDGED:
             raise AlreadyJudged(
                 "You judged this item before, perhaps in another window. Change that judgement instead."
@@ -271,7 +285,7 @@ def _say(
         if not changing:
             _count(item, holds)
         webhooks_fire(team_id=found.team_id, event=Event.JUDGEMENT_SAVED, thing=rows[0].pk)
-    return Saved(_assignment(found.pk), rows, repeated=False, late=late)
+    return Saved(assignment_whole(found.pk), rows, repeated=False, late=late)
 
 
 def answers_check(*, item: QueueItem, answers: Sequence[StepAnswer]) -> None:
@@ -325,60 +339,6 @@ def _count(item: QueueItem, holds: bool) -> None:
         open_ones = QueueItem.objects.filter(queue=item.queue_id, is_control=False, withdrawn=None, completed=None)
         if not open_ones.exists():
             webhooks_fire(team_id=item.team_id, event=Event.QUEUE_COMPLETED, thing=item.queue_id)
-
-
-# --- places --------------------------------------------------------------------------------------------------------
-
-
-def _candidates(queue: AnnotationQueue, rater: str, given: int, holding: Collection[UUID]) -> list[UUID]:
-    """Some free items that the person was never given, the best ones, in an order of chance."""
-    had = Assignment.objects.filter(item=OuterRef("pk"), rater=rater, state__in=NOT_AGAIN)
-    free = QueueItem.objects.filter(~Exists(had), queue=queue, is_free=True, taken__lt=F("wanted"), withdrawn=None)
-    free = free.exclude(pk__in=list(holding))
-    turn = random.Random(f"{queue.pk} {rater} {given}")
-    controls = (True, False) if turn.random() < queue.control_share else (False, True)
-    for is_control in controls:
-        rows: QuerySet[QueueItem] = free.filter(is_control=is_control).order_by("-priority", "id")
-        if found := list(rows.values_list("pk", flat=True)[:_CANDIDATES]):
-            turn.shuffle(found)
-            return found
-    return []
-
-
-def _take(item_id: UUID) -> bool:
-    """Take a place of an item, if there is one."""
-    free = QueueItem.objects.filter(pk=item_id, taken__lt=F("wanted"), withdrawn=None)
-    return bool(free.update(**ONE_PLACE_LESS))
-
-
-def _give_back(item_id: UUID) -> None:
-    QueueItem.objects.filter(pk=item_id).update(
-        taken=F("taken") - 1, is_free=Case(When(taken__lte=F("wanted"), then=Value(True)), default=Value(False))
-    )
-
-
-def _lock(item_id: UUID, queue: AnnotationQueue, actor: Actor, rater: str) -> Assignment | None:
-    """The item as the person's own; None where they judged or read it since the candidates were chosen."""
-    assert actor.user is not None
-    columns = {"state": State.LOCKED, "expires": Now() + LOCK, "pulled": Now()}
-    mine = Assignment.objects.filter(item=item_id, rater=rater)
-    if not mine.filter(state__in=(State.EXPIRED, State.RELEASED)).update(**columns):
-        if mine.exists():
-            return None
-        Assignment.objects.create(
-            team_id=queue.team_id,
-            item_id=item_id,
-            queue=queue,
-            annotator=actor.user,
-            rater=rater,
-            rater_name=str(actor.user)[:150],
-            **columns,
-        )
-    return _assignment(Assignment.objects.values_list("pk", flat=True).get(item=item_id, rater=rater))
-
-
-def _assignment(pk: UUID) -> Assignment:
-    return Assignment.objects.select_related("item", "queue", "annotator").get(pk=pk)
 
 
 def _mine(actor: Actor, item: QueueItem) -> Assignment:

@@ -20,7 +20,8 @@ from workers.context import JobContext
 from workers.patience import patiently
 from workers.reading import FileRefused, Place
 
-BATCH = 100
+BATCH = 1_000
+COUNTS = ("saved", "known", "decided", "items")
 NAMED = 5
 """Bad rows that are told of one by one."""
 
@@ -39,10 +40,18 @@ def run(context: JobContext) -> Mapping[str, Any]:
     rejected = 0
 
     def write() -> None:
-        bring = partial(judgements_bring, actor=actor, queue=queue, judgements=tuple(waiting), title=file.name)
+        bring = partial(
+            judgements_bring,
+            actor=actor,
+            queue=queue,
+            judgements=tuple(waiting),
+            title=file.name,
+            filling_id=total.filling,
+        )
         found = patiently(bring, context.cancel)
-        for name, count in vars(found).items():
-            setattr(total, name, getattr(total, name) + count)
+        for name in COUNTS:
+            setattr(total, name, getattr(total, name) + getattr(found, name))
+        total.filling = found.filling
         waiting.clear()
         done = total.saved + total.known + total.decided
         context.reporter.emit(ProgressEvent(kind="rows", done=done, data={"unit": "judgements"}))
@@ -67,4 +76,4 @@ def run(context: JobContext) -> Mapping[str, Any]:
         raise FileRefused(f"The file holds no judgement{f'. {why}' if why else ''}.")
     for error in errors:
         context.reporter.emit(ProgressEvent(kind="warning", data={"text": f"Left out: {error}"[:500]}))
-    return {"queue": str(queue.pk), "rejected": rejected, **vars(total)}
+    return {"queue": str(queue.pk), "rejected": rejected, **{name: getattr(total, name) for name in COUNTS}}

@@ -109,6 +109,20 @@ def test_two_annotators_of_known_error_rates_agree_as_theory_says():
     assert (ann.judgements, ann.controls, ann.seconds, ann.per_hour) == (4000, 1000, (4.0, 4.0, 4.0), 900.0)
 
 
+def test_control_items_tell_nothing_of_agreement():
+    """Two who agree as by chance agree no better because both know the answers of a hundred planted items."""
+    rows = many(7, people=2)
+    errors = frozenset({ErrorKind.UNSAFE})
+    planted = [
+        said(f"c{step}", who, BAD, errors=errors, known=BAD) for step in range(100) for who in ("p0", "p1", "p2")
+    ]
+    alone, both = agreement_figures(rows, resamples=50), agreement_figures([*rows, *planted], resamples=50)
+    for name in ("several", "same", "nominal", "ordinal", "pairs", "kinds"):
+        assert getattr(both, name) == getattr(alone, name), name
+    assert (both.steps - alone.steps, both.controls, alone.controls) == (100, 100, 0)
+    assert {each.annotator: each.controls for each in both.annotators} == {"p0": 100, "p1": 100, "p2": 100}
+
+
 def test_kinds_of_error_have_an_alpha_each():
     fact, unsafe = frozenset({ErrorKind.WRONG_FACT}), frozenset({ErrorKind.UNSAFE})
     rows = [

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meds3core.judgements.choosing import Pool, choose, paths_pool, steps_pool
-from meds3core.judgements.flagging import FlagRules, Rule, Steps, entropy, expected_information, matching
+from meds3core.judgements.flagging import STATED, FlagRules, Rule, Steps, entropy, expected_information, matching
 
 NAN = float("nan")
 
@@ -47,16 +47,39 @@ def test_each_rule_finds_what_it_says():
     }
 
 
+def test_nobody_is_asked_about_a_step_that_states_a_wrong_answer():
+    """Its label is 0 by rule. Twenty rollouts that all failed are no rule."""
+    known = steps(
+        value=[0.0, 0.0, 1.0], drop=[0.8, 0.8, 0.8], rollouts=[STATED, 20, STATED], score=[0.6] * 3, right=[True] * 3,
+        reflection=[True] * 3, flagged=[True] * 3,
+    )  # fmt: skip
+    assert known.settled.tolist() == [True, False, False]
+    found = matching(known, FlagRules())
+    assert {rule for rule, mask in found.items() if mask[0]} == {Rule.FLAGGED, Rule.RANDOM}
+    assert found[Rule.DROP].tolist() == [False, True, True]
+    assert found[Rule.DISAGREEMENT].tolist() == [False, True, False]
+    worth = steps_pool(known, FlagRules()).priority
+    assert worth[0] == 0.0 < worth[2] and worth[1] > 0.8
+
+
 def test_an_answer_is_worth_most_where_opinions_are_unsure_or_opposed():
     """Five rollouts: label 1 becomes 6/7, label 0 becomes 1/7. With score 1: beliefs 13/14 and 4/7."""
-    label, tried = np.array([1.0, 0.0, NAN, NAN]), np.array([5, 5, 0, 0])
-    found = expected_information(label, tried, np.array([1.0, 1.0, 0.5, NAN]))
+    value, tried, first = np.array([1.0, 0.0, NAN, NAN]), np.array([5, 5, 0, 0]), np.full(4, NAN)
+    found = expected_information(value, first, tried, np.array([1.0, 1.0, 0.5, NAN]))
     by_hand = entropy(np.array([13 / 14, 4 / 7, 0.5, 0.5]))
     assert found == pytest.approx(by_hand)
     assert found[0] < found[1] < found[2] == found[3] == 1.0
     assert entropy(np.array([0.0, 1.0])).tolist() == [0.0, 0.0]
-    more = expected_information(np.array([0.0, 0.0]), np.array([2, 50]), np.array([NAN, NAN]))
+    more = expected_information(np.zeros(2), np.full(2, NAN), np.array([2, 50]), np.full(2, NAN))
     assert more[0] > more[1], "many rollouts leave less to ask"
+
+
+def test_after_an_error_rollouts_know_nothing_of_the_step_itself():
+    """Four rollouts. All went wrong, as they did before: one half. None does any more: 1/6. Half of them still do: 1/2;
+    as many as before: 3/4; more than before count like all of them."""
+    value, drop = np.array([0.0, 0.0, 0.5, 0.5, 1.0]), np.array([0.0, 1.0, 0.5, 0.0, -0.5])
+    found = expected_information(value, drop, np.full(5, 4), np.full(5, NAN))
+    assert found == pytest.approx(entropy(np.array([1 / 2, 1 / 6, 1 / 2, 3 / 4, 5 / 6])))
 
 
 def test_shares_are_kept_and_what_is_left_over_goes_round():

@@ -155,6 +155,20 @@ def test_label_studio_tasks_of_several_steps(tmp_path):
     assert [(one.step, one.verdict.value) for one in found] == [(1, "good"), (2, "bad"), (2, "bad")]
 
 
+def test_only_a_control_called_verdict_gives_one(tmp_path):
+    data = {"question": "Why?", "step": "One."}
+    tasks = [
+        task(data, choice("is_urgent", "Yes"), choice("verdict", "bad"), choice("seen_before", "no")),
+        task(data, choice("is_urgent", "Yes")),
+        task(data, choice("topic", "Cardiology")),
+        task(data, choice("verdict", "Fine by me")),
+    ]
+    found = read(write(tmp_path, [json.dumps(tasks)], "export.json"))
+    assert [getattr(one, "verdict", one) for one in found[:1]] == [Verdict.BAD]
+    assert [(one.row, one.field) for one in found[1:]] == [(2, "annotations.0.result.0"), (4, "annotations.0.result.0")]
+    assert "rename it" in found[1].message and "unknown verdict" in found[2].message
+
+
 def test_what_is_wrong_is_named_by_row_and_field_without_its_content(tmp_path):
     rows = [
         json.loads(next(iter(judgement_lines([FULL], "jsonl")))) | {"verdict": "SECRET"},

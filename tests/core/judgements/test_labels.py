@@ -87,6 +87,30 @@ def test_a_later_unblinded_word_counts_unless_it_shall_not():
     assert only(made) == (None, 1.0) and made.counts.dropped == {reasons.REVISED: 1}
 
 
+def test_a_step_that_states_a_wrong_answer_is_wrong_whatever_is_said():
+    stated = judged("good", "The answer is B.", correct=False)
+    made = found(stated, judged("bad", "One.", correct=True))
+    assert [each.labels[-1] for each in made.steps()] == [0.0, 0.0]
+    assert made.counts.dropped == {reasons.OVERRULED: 1}
+    assert found(judged("bad", "The answer is B.", correct=False)).counts.dropped == {}
+
+
+def test_what_was_taken_back_in_sight_of_the_scores_counts_no_more():
+    """In a trajectory, somebody who now finds an earlier step bad has nothing to say of the later ones."""
+    gone = judged("bad", "One.", "Two.", taken_back=True)
+    made = found(judged("good", "One."), judged("bad", "One.", blind=False), gone)
+    assert only(made) == (None, 0.0) and made.counts.dropped == {reasons.TAKEN_BACK: 1, reasons.FEW: 1}
+    assert only(found(judged("good", "One."), gone, revised=False)) == (None, 1.0, 0.0)
+
+
+def test_a_set_knows_which_steps_chance_chose(tmp_path):
+    drawn, chosen = judged("good", "One.", by_chance=True), judged("bad", "Else.", by_chance=False)
+    made = found(drawn, chosen, judged("good", "One.", who="bob", by_chance=False), judged("cant-tell", "X."))
+    assert made.by_chance == {prefix_hash(drawn.question, drawn.bodies)}
+    write_labels(tmp_path / "set", made)
+    assert read_labels(tmp_path / "set").by_chance == made.by_chance
+
+
 def test_control_items_become_no_labels_unless_asked_for():
     planted = judged("good", control="good")
     assert found(planted).counts.dropped == {reasons.CONTROLS: 1}

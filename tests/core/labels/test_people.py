@@ -2,10 +2,11 @@
 
 import pytest
 
-from meds3core.config.labels import PeopleConfig
-from meds3core.labels.people import combine_labels, split_people
+from meds3core.config.labels import JudgementLabelConfig, PeopleConfig
+from meds3core.labels.people import PeopleSet, combine_labels, labels_of, latest_labels, split_people
 from meds3core.labels.prefix import prefix_hashes
 from meds3core.types.labels import LabelledTrajectory
+from meds3core.types.question import OpenQuestion, TextFormat
 from tests.core.judgements.built import question
 
 OPENER = "Begin."
@@ -46,9 +47,15 @@ def test_what_no_rollout_goes_through_is_learnt_from_once():
     assert (made.judged, made.kept, made.added) == (3, 1, 2)
 
 
-def test_a_step_that_states_a_wrong_answer_stays_wrong():
-    made = combine_labels(ROLLOUTS, [trajectory("a x", (None, 1.0), correct=None)], PeopleConfig())
-    assert made.trajectories == tuple(ROLLOUTS) and made.changed == 1
+def test_a_step_that_states_a_wrong_answer_stays_wrong_wherever_it_stands():
+    after = trajectory("a x y", (0.9, 0.0, 0.5))  # the answer was taken back
+    said = [trajectory("a x", (None, 1.0), correct=None), trajectory("a w", (None, 1.0), correct=False)]
+    made = combine_labels([*ROLLOUTS, after], said, PeopleConfig(weight=2.0))
+    labels = {each.bodies[1:]: each.labels for each in made.trajectories}
+    assert labels["a", "x"] == (None, 0.9, 0.0) and labels["a", "x", "y"] == (None, 0.9, 0.0, 0.5)
+    assert labels["a", "w"] == (None, None, 0.0)  # no rollout trajectory goes through it
+    assert not any(each.weights for each in made.trajectories)  # a rule's labels weigh as they did
+    assert (made.changed, made.kept, made.added) == (0, 1, 1)
 
 
 def test_a_step_that_rollouts_did_not_label_is_learnt_from_in_a_trajectory_of_its_own():
@@ -69,6 +76,17 @@ def test_consensus_leaves_out_what_is_disputed():
     assert strict.unjudged == 2
 
 
+def test_a_question_known_by_its_text_alone_is_the_same_question():
+    """As files from elsewhere have it: its steps meet the rollouts', and it is kept out with them."""
+    asked = [OpenQuestion(id="x", text=question(number).text, answer_format=TextFormat()) for number in range(1, 50)]
+    bare = [trajectory("a", (0.0,)).model_copy(update={"question": each, "prefix_hashes": ()}) for each in asked]
+    made = combine_labels(ROLLOUTS, bare[:1], PeopleConfig(weight=3.0))
+    assert [each.labels[1] for each in made.trajectories] == [0.0, 0.0] and (made.changed, made.added) == (1, 0)
+    whole = [trajectory("a", (0.0,), number=number) for number in range(1, 50)]
+    kept_out = [{each.question.text for each in split_people(some, 0.4).held_out} for some in (bare, whole)]
+    assert kept_out[0] == kept_out[1] != set()
+
+
 def test_what_is_held_out_depends_on_the_question_alone():
     some = [trajectory("a", (1.0,), number=number) for number in range(200)]
     split = split_people(some, 0.25)
@@ -77,3 +95,45 @@ def test_what_is_held_out_depends_on_the_question_alone():
     held, trained = ({each.question.id for each in part} for part in (more.held_out, more.training))
     assert {each.question.id for each in split.held_out} <= held and not held & trained
     assert split_people(some, 0.0).held_out == ()
+
+
+A, B = frozenset({"a"}), frozenset({"b"})
+MAJORITY, DECIDED = JudgementLabelConfig(), JudgementLabelConfig(rule="adjudicated")
+
+
+def frozen_set(*records, queues=A, config=MAJORITY):
+    return PeopleSet(records, queues, config)
+
+
+def labels_by_step(records):
+    return {each.bodies[1:]: each.labels[1:] for each in records}
+
+
+def test_of_sets_frozen_of_the_same_queue_the_later_one_counts():
+    first = frozen_set(trajectory("a b", (0.0, 1.0)), trajectory("x", (1.0,)))
+    again = frozen_set(trajectory("a b", (1.0, None)))  # b is disputed now, x was withdrawn
+    assert latest_labels([first, again]) == list(again.records)
+    assert latest_labels([again, first]) == list(first.records)
+    made = combine_labels(ROLLOUTS, latest_labels([first, again]), PeopleConfig(weight=1.0))
+    assert {each.labels[1] for each in made.trajectories} == {1.0}  # not the mean of what was said and its correction
+
+
+def test_of_sets_with_a_queue_in_common_the_later_label_of_a_step_counts():
+    wide = frozen_set(trajectory("a b", (0.0, 1.0)), trajectory("y", (1.0,)), queues=A | B)
+    later = frozen_set(trajectory("a", (1.0,)))
+    assert labels_by_step(latest_labels([wide, later])) == {("a", "b"): (None, 1.0), ("y",): (1.0,), ("a",): (1.0,)}
+    decided = frozen_set(trajectory("a", (1.0,)), config=DECIDED)  # by another rule: it says nothing of the others
+    earlier = frozen_set(trajectory("a b", (0.0, 1.0)))
+    assert labels_by_step(latest_labels([earlier, decided])) == {("a", "b"): (None, 1.0), ("a",): (1.0,)}
+
+
+def test_people_of_different_queues_all_have_their_word():
+    sets = [frozen_set(trajectory("a", (0.0,))), frozen_set(trajectory("a", (1.0,)), queues=B)]
+    unknown = PeopleSet((trajectory("a", (1.0,)),))
+    assert len(latest_labels([*sets, unknown, unknown])) == 4
+
+
+def test_labels_of_some_steps_alone():
+    given = [trajectory("a b", (0.0, 1.0)), trajectory("x", (1.0,))]
+    (kept,) = labels_of(given, {list(prefix_hashes(question(1), (OPENER, "a", "b")))[-1]})
+    assert kept.labels == (None, None, 1.0) and kept.bodies == given[0].bodies

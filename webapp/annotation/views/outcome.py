@@ -27,6 +27,9 @@ from webapp.common.spec_forms import SpecForm
 from webapp.jobs.dispatch import QueueUnreachable
 from webapp.jobs.transitions import JobError
 
+COUNTED_AT_ONCE, COUNTED_AT_ALL = 200, 5_000
+"""Judgements: with more than so many the page is shown first and the labels are counted after it, or not at all: then
+the label set says how many there are."""
 ORDER = sorted(SCALE, key=lambda verdict: SCALE[verdict])
 """Verdicts as the tables of pairs have them."""
 
@@ -83,15 +86,19 @@ def queue_labels(request: HttpRequest, team: Team, queue_id: uuid.UUID) -> HttpR
     found = selectors.queue_of(team=team, queue_id=queue_id)
     role = request.membership.role
     form = _form()
+    judgements = judgements_count(queue_id=found.pk)
+    is_later = judgements > COUNTED_AT_ONCE
     context = {
         "team": team,
         "queue": found,
         "form": form,
         "files": list(FORMS.items()),
-        "judgements": judgements_count(queue_id=found.pk),
+        "judgements": judgements,
+        "is_later": is_later,
+        "is_many": judgements > COUNTED_AT_ALL,
         "may_submit": may(role, Action.JOB_SUBMIT),
         "may_import": may(role, Action.QUEUE_CHANGE) and may(role, Action.UPLOAD_SEND) and found.mode == ItemMode.STEP,
-        **_counted(found, form),
+        **({} if is_later else _counted(found, form)),
     }
     return render(request, "annotation/labels.html", context)
 

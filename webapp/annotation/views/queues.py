@@ -9,14 +9,21 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from meds3core.errors import UserError
-from meds3core.judgements.flagging import Rule
 from meds3core.judgements.items import ItemMode
 from webapp.accounts.actors import Actor
 from webapp.accounts.models import Team
 from webapp.accounts.rules import Action, may
 from webapp.accounts.selectors import members_of
 from webapp.annotation import queues, selectors
-from webapp.annotation.filling import FillingPreview, filling_preview, flags_send, queue_fill
+from webapp.annotation.filling import (
+    FillingPreview,
+    filling_preview,
+    filling_submit,
+    flags_fill,
+    flags_preview,
+    is_waited_for,
+    queue_fill,
+)
 from webapp.annotation.forms import (
     ExampleFormSet,
     InstructionsForm,
@@ -33,6 +40,7 @@ from webapp.annotation.progress import my_progress, people_progress, queues_prog
 from webapp.common.access import actor_of, team_page
 from webapp.common.paging import page_of
 from webapp.common.spec_forms import SpecForm
+from webapp.jobs.dispatch import QueueUnreachable
 
 FILLINGS = 20
 
@@ -77,6 +85,7 @@ def queue(request: HttpRequest, team: Team, queue_id: uuid.UUID) -> HttpResponse
             "progress": queues_progress(queues=[found.pk])[found.pk],
             "people": people_progress(queue=found),
             "fillings": selectors.fillings_of(queue=found)[:FILLINGS],
+            "filling_jobs": selectors.filling_jobs(queue=found),
             "versions": versions,
         }
     return render(request, "annotation/queue.html", context)
@@ -274,9 +283,7 @@ def _preview(
     team: Team, source: SourceForm, rules: SpecForm, mode: ItemMode, known: AnnotationQueue | None
 ) -> FillingPreview:
     if source.wants_flags:
-        count = selectors.flags_of(team=team).count()
-        counts = {Rule.FLAGGED: count}
-        return FillingPreview(steps=count, matching=counts, chosen=counts, total=count, model="")
+        return flags_preview(team=team, queue=known)
     return filling_preview(
         team=team,
         source=source.source_of(),
@@ -291,15 +298,22 @@ def _fill(request: HttpRequest, found: AnnotationQueue, source: SourceForm, form
     """Fill it and say what came of it."""
     try:
         filling = _filled(actor_of(request), found, source, form)
-    except UserError as error:
+    except (UserError, QueueUnreachable) as error:
         messages.error(request, str(error))
+        return
+    if filling is None:
+        messages.success(request, "There is much to look at: a job chooses the steps, and they come in as it goes.")
         return
     was = f", {filling.known} were in it already" if filling.known else ""
     messages.success(request, f"{filling.added} item{'' if filling.added == 1 else 's'} added{was}.")
 
 
-def _filled(actor: Actor, found: AnnotationQueue, source: SourceForm, form: SpecForm) -> Filling:
+def _filled(actor: Actor, found: AnnotationQueue, source: SourceForm, form: SpecForm) -> Filling | None:
+    """The filling; None: a job does it."""
     if source.wants_flags:
-        return flags_send(actor=actor, queue=found, flags=list(selectors.flags_of(team=found.team)))
-    items = source.cleaned_data["items"]
-    return queue_fill(actor=actor, queue=found, source=source.source_of(), rules=form.spec.rules, items=items)
+        return flags_fill(actor=actor, queue=found)
+    wanted = {"source": source.source_of(), "items": source.cleaned_data["items"]}
+    if not is_waited_for(**wanted):
+        filling_submit(actor=actor, queue=found, rules=form.spec.rules, **wanted)
+        return None
+    return queue_fill(actor=actor, queue=found, rules=form.spec.rules, **wanted)

@@ -29,16 +29,17 @@ def queue_review(request: HttpRequest, team: Team, queue_id: uuid.UUID) -> HttpR
     found = selectors.queue_of(team=team, queue_id=queue_id)
     which = request.GET.get("show", "disputed")
     which = which if which in reviewing.FILTERS else "disputed"
-    page = page_of(reviewing.items_narrowed(queue=found, which=which), request.GET, size=25)
-    may_judge = may(request.membership.role, Action.ITEM_JUDGE)
+    blind = _blind(request)
+    page = page_of(reviewing.items_narrowed(queue=found, which=which, blind=blind), request.GET, size=25)
     context = {
         "team": team,
         "queue": found,
         "which": which,
         "filters": list(reviewing.FILTERS.items()),
         "page": page,
-        "rows": reviewing.review_rows(actor=actor_of(request), items=page.rows, may_judge=may_judge),
-        "disputed": reviewing.disputed_count(queue=found),
+        "rows": reviewing.review_rows(items=page.rows, blind=blind),
+        "disputed": reviewing.disputed_count(queue=found, blind=blind),
+        "leaves_out": blind is not None and which in reviewing.TELLING,
     }
     return render(request, "annotation/review.html", context)
 
@@ -71,7 +72,7 @@ def item_decide(request: HttpRequest, team: Team, item_id: uuid.UUID) -> HttpRes
     except JudgingError as error:
         messages.error(request, str(error))
         return redirect("queue-item", team.slug, item.pk)
-    following = reviewing.next_disputed(queue=item.queue, after=item.pk)
+    following = reviewing.next_disputed(queue=item.queue, after=item.pk, blind=_blind(request))
     if following is None:
         messages.success(request, "Decided. No disagreement is left.")
         return redirect("queue-review", team.slug, item.queue_id)
@@ -104,6 +105,10 @@ def item_change(request: HttpRequest, team: Team, item_id: uuid.UUID, ask: str) 
     return redirect("queue-item", team.slug, item.pk)
 
 
+def _blind(request: HttpRequest) -> str | None:
+    return reviewing.blind_of(actor=actor_of(request), role=request.membership.role)  # type: ignore[attr-defined]
+
+
 def _plant(request: HttpRequest, item: QueueItem) -> None:
     decided = [each.decision for each in reviewing.step_reviews(item=item) if each.decision is not None]
     if not decided:
@@ -134,7 +139,7 @@ def _page(request: HttpRequest, team: Team, item: QueueItem, *, forms: list[Answ
         "may_see_trees": may(role, Action.TREE_VIEW),
         "gone": item.source is not None and bool(selectors.sources_gone(items=[item])),
         "client_id": uuid.uuid4(),
-        "following": reviewing.next_disputed(queue=item.queue, after=item.pk),
+        "following": reviewing.next_disputed(queue=item.queue, after=item.pk, blind=_blind(request)),
     }
     return render(request, "annotation/item.html", context)
 

@@ -1,17 +1,18 @@
 """The work page and what it asks while somebody judges: the next item, its lock, saving, taking back, what was hidden.
 
 Everything that is sent of an item is made by `webapp.annotation.shown`. Errors that have words for the person answer
-409 with them in `detail`; nothing of a body that is not understood is repeated.
+409 with them in `detail` and the error's `code`; nothing of a body that is not understood is repeated. What may be sent
+twice answers with `repeated`: by it a page knows that it was this server that answered.
 """
 
 import uuid
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from pydantic import Field, ValidationError
 
 from meds3core.errors import UserError
@@ -21,7 +22,7 @@ from webapp.accounts.actors import Actor
 from webapp.accounts.models import Team
 from webapp.accounts.rules import Action
 from webapp.annotation import selectors, work
-from webapp.annotation.models import AnnotationQueue, QueueItem
+from webapp.annotation.models import QueueItem
 from webapp.annotation.progress import my_progress
 from webapp.annotation.queues import instructions_seen
 from webapp.annotation.shown import revealed_item, work_item
@@ -41,6 +42,12 @@ class Said(Record):
     client_id: uuid.UUID
     answers: tuple[StepAnswer, ...] = Field(min_length=1, max_length=200)
     seconds: float | None = Field(default=None, ge=0, le=86_400)
+
+
+class Undone(Record):
+    """Which judgement is taken back, by the id that its page gave it; None: whatever stands."""
+
+    client_id: uuid.UUID | None = None
 
 
 class Read(Record):
@@ -82,14 +89,20 @@ def work_next(request: HttpRequest, team: Team, queue_id: uuid.UUID) -> HttpResp
     actor = actor_of(request)
     pulled = work.item_pull(actor=actor, queue=queue, holding=held.holding)
     item = work_item(assignment=pulled.assignment).model_dump(mode="json") if pulled.assignment else None
-    return _answer({"item": item, "reason": pulled.reason or "", "progress": _progress(actor, queue)})
+    mine = my_progress(actor=actor, queues=[queue])[queue.pk]
+    unread = mine.instructions if mine.instructions > mine.instructions_seen else None
+    progress = {"judged": mine.judged, "left": mine.left}
+    return _answer({"item": item, "reason": pulled.reason or "", "progress": progress, "unread": unread})
 
 
 @team_page(Action.ITEM_JUDGE)
-@require_POST
+@require_http_methods(["GET", "POST"])
 def work_instructions(request: HttpRequest, team: Team, queue_id: uuid.UUID) -> HttpResponse:
-    """Note that the person has read the instructions."""
+    """The newest instructions, for a page that was opened before they were written; or a note that they were read."""
     queue = selectors.queue_of(team=team, queue_id=queue_id)
+    if request.method == "GET":
+        newest = next(iter(selectors.instructions_of(queue=queue)), None)
+        return render(request, "annotation/parts/instructions_newest.html", {"instructions": newest})
     try:
         number = Read.model_validate_json(request.body).number
     except ValidationError:
@@ -102,7 +115,10 @@ def work_instructions(request: HttpRequest, team: Team, queue_id: uuid.UUID) -> 
 @require_POST
 def item_act(request: HttpRequest, team: Team, item_id: uuid.UUID, act: str) -> HttpResponse:
     """What a person does with an item that was given to them: one of `ACTS`."""
-    item = selectors.item_of(team=team, item_id=item_id)
+    try:
+        item = selectors.item_of(team=team, item_id=item_id)
+    except Http404 as error:  # what waited on a device while its queue was deleted: whoever said it is told
+        return JsonResponse({"detail": str(error), "code": "gone"}, status=404)
     if act not in ACTS:
         return JsonResponse({"detail": "There is no such thing to do with an item."}, status=400)
     try:
@@ -110,7 +126,7 @@ def item_act(request: HttpRequest, team: Team, item_id: uuid.UUID, act: str) -> 
     except ValidationError:
         return _not_understood()
     except UserError as error:
-        return JsonResponse({"detail": str(error)}, status=409)
+        return JsonResponse({"detail": str(error), "code": error.code}, status=409)
 
 
 def _lock(actor: Actor, item: QueueItem, _body: bytes) -> dict[str, Any]:
@@ -140,9 +156,9 @@ def _revise(actor: Actor, item: QueueItem, body: bytes) -> dict[str, Any]:
     return {"late": False, "repeated": saved.repeated}
 
 
-def _undo(actor: Actor, item: QueueItem, _body: bytes) -> dict[str, Any]:
-    work.judgement_undo(actor=actor, item=item)
-    return {}
+def _undo(actor: Actor, item: QueueItem, body: bytes) -> dict[str, Any]:
+    undone = Undone.model_validate_json(body or b"{}")
+    return {"repeated": work.judgement_undo(actor=actor, item=item, client_id=undone.client_id).repeated}
 
 
 def _reveal(actor: Actor, item: QueueItem, _body: bytes) -> dict[str, Any]:
@@ -163,11 +179,6 @@ ACTS = {
 
 def _said(said: Said) -> dict[str, Any]:
     return {"client_id": said.client_id, "answers": said.answers, "seconds": said.seconds}
-
-
-def _progress(actor: Actor, queue: AnnotationQueue) -> dict[str, int]:
-    mine = my_progress(actor=actor, queues=[queue])[queue.pk]
-    return {"judged": mine.judged, "left": mine.left}
 
 
 def _answer(content: dict[str, Any]) -> HttpResponse:

@@ -39,16 +39,28 @@
       }
     }
 
-    /* Not sent: it never was. Sent and nothing shown yet: the server takes it back. Else it is changed, not taken back. */
+    /* Never sent: it never was. Sent, though perhaps no answer came, and nothing shown yet: the server takes it back, now
+       or when the line is there again. Else it is changed, not taken back. */
     async takeBack(held) {
-      if (held.sent === "waiting" && (await outbox.recall(held.client))) return true;
+      held.stored = false; // that it leaves the outbox does not mean that it was saved
+      const how = held.sent === "waiting" ? await outbox.recall(held.client) : "gone";
+      if (how === "never") return true;
       if (held.revealed || held.revises) return (held.revises = true);
-      const answer = await this.server.undo(held.work.item);
-      if (answer.ok) return true;
-      if (answer.line) return (held.revises = true); // too late to take back: it can be changed
-      this.view.say("There is no connection: undo needs one.");
-      this.drawn("Undo needs the connection. Try again when it is back.");
-      return false;
+      held.again = true; // it may stand all the same: then what is said now takes its place
+      const { item } = held.work;
+      const answer = await this.server.undo(item, held.client);
+      const { code, detail } = answer.said;
+      if (answer.ok || code === "nothing-said") return true;
+      if (code === "seen") return (held.revises = true);
+      if (answer.line) {
+        if (how === "tried") await outbox.put({ ...held.entry, tried: true });
+        held.stored = true;
+        this.drawn(detail || "It cannot be taken back now. Load the page again.");
+        return false;
+      }
+      await outbox.put({ id: outbox.id(), item, title: work.titleOf(held), ...this.server.undoing(item, held.client), settled: ["seen", "nothing-said"] });
+      outbox.flush();
+      return true;
     }
 
     reopen(held) {

@@ -1,94 +1,48 @@
-/* Judgements on their way: kept in IndexedDB under ids made here until the server has them, so that a lost line, a closed
-   page or a reload loses nothing, and sending one twice is one judgement. What somebody has begun to write about a step
-   (a draft) is kept in the same way. Loaded by every page: each sends what an earlier one could not.
+/* Judgements on their way: kept on the device (studio.kept) under ids made here until the server has them, so that a lost
+   line, a closed page or a reload loses nothing, and sending one twice is one judgement. What somebody has begun to write
+   about a step (a draft) is kept in the same way. Loaded by every page: each sends what an earlier one could not.
 
    studio.outbox
      id()                          a new id (UUID version 4; crypto.randomUUID needs https, hospitals' networks are plain)
-     put(entry)                    { id, url, body, … }: to be sent
-     recall(id)                    take back what has not been sent; says whether it was still here
+     put(entry)                    { id, item, url, title, body, … }: to be sent; those of one item in their order
+                                   otherwise  where it goes if the server says that it stands already, or not any more
+                                   settled    codes of refusals after which there is nothing left to do
+     recall(id)                    take back what is on its way: "never" sent, "tried" (the server may have it), or "gone"
      waiting()                     entries that wait, oldest first; refused()  those that the server did not take
      forget(id)                    a refused one, once its owner has read why
      flush()                       send what waits; gives how many wait still
      draft(key), keep(key, value)  what was begun; keep(key, null) removes it
-     on(name, listener)            "saved" (entry, answer), "refused" (entry, words), "state" ({ waiting, refused, line, words })
+     on(name, listener)            "saved" (entry, answer), "refused" (entry, words),
+                                   "state" ({ line, words, waiting, refused, apart }; apart: of them, other teams' that wait)
 
    Emptied on save, at sign-out, and of what is older than a day. */
 "use strict";
 
 (() => {
   const studio = (window.studio = window.studio || {});
+  const { kept } = studio;
   const KEPT = 24 * 3600 * 1000;
   const FIRST_WAIT = 1000;
   const LONGEST_WAIT = 30000;
   const PATIENCE = 20000; // for one answer
+  const LEAVING = { server: 5000, device: 2000 }; // what signing out waits for
   const SMALL = 15000; // characters
+  const TURNED = ["already-judged", "nothing-said"]; // refusals after which an entry goes where it says `otherwise`
+  const STOPPED = [502, 503, 504, 408, 429]; // the server as a whole: nothing else will fare better now
   const person = () => document.body.dataset.person || "";
+  const teamOf = (path) => /\/t\/[^/]+\//.exec(path)?.[0] || "";
   const listeners = { saved: [], refused: [], state: [] };
-  const state = { line: "up", words: "" }; // up | down | closed: signed out, or not allowed any more
+  const state = { line: "up", words: "", apart: 0 }; // up | down | closed: signed out, or not allowed any more
   let wait = FIRST_WAIT;
   let timer = null;
   let sending = Promise.resolve(0);
   let flying = null;
+  let latest = 0;
 
-  /* Where a browser keeps nothing (some private windows), the page's memory stands in for the time it is open. */
-  const memory = { entries: new Map(), drafts: new Map() };
-  let opened = null;
-  const database = () => {
-    opened ??= new Promise((done) => {
-      let request;
-      try {
-        request = indexedDB.open("meds3-judgements", 1);
-      } catch {
-        done(null);
-        return;
-      }
-      request.onupgradeneeded = () => {
-        request.result.createObjectStore("entries", { keyPath: "id" });
-        request.result.createObjectStore("drafts", { keyPath: "id" });
-      };
-      request.onsuccess = () => {
-        request.result.onversionchange = () => request.result.close();
-        done(request.result);
-      };
-      request.onerror = () => done(null);
-    });
-    return opened;
-  };
-
-  const ask = async (store, mode, act) => {
-    const base = await database();
-    if (!base) return null;
-    return new Promise((done, failed) => {
-      const transaction = base.transaction(store, mode);
-      const request = act(transaction.objectStore(store));
-      transaction.oncomplete = () => done(request?.result);
-      transaction.onerror = transaction.onabort = () => failed(transaction.error);
-    });
-  };
-  const write = async (store, record) => {
-    try {
-      if (await database()) await ask(store, "readwrite", (rows) => rows.put(record));
-      else memory[store].set(record.id, record);
-    } catch {
-      memory[store].set(record.id, record); // the disk is full: at least while the page is open
-    }
-  };
-  const drop = async (store, id) => {
-    memory[store].delete(id);
-    await ask(store, "readwrite", (rows) => rows.delete(id));
-  };
-  const all = async (store) => {
-    const kept = (await ask(store, "readonly", (rows) => rows.getAll())) || [];
-    return [...kept, ...memory[store].values()].filter((each) => each.person === person());
-  };
-  const one = async (store, id) => {
-    const found = (await ask(store, "readonly", (rows) => rows.get(id))) || memory[store].get(id);
-    return found && found.person === person() ? found : null;
-  };
-
+  const mine = async (store) => (await kept.all(store)).filter((each) => each.person === person());
   const tell = (name, ...details) => listeners[name].forEach((listener) => listener(...details));
   const tellState = async () => {
-    const entries = await all("entries");
+    const entries = await mine("entries");
     const refused = entries.filter((each) => each.refused);
     tell("state", { ...state, waiting: entries.length - refused.length, refused: refused.length });
   };
@@ -97,13 +51,12 @@
   const purge = async () => {
     const edge = Date.now() - KEPT;
     for (const store of ["entries", "drafts"]) {
-      const kept = (await ask(store, "readonly", (rows) => rows.getAll())) || [];
-      for (const each of kept) if (each.at < edge) await drop(store, each.id);
+      for (const each of await kept.all(store)) if (each.at < edge) await kept.take(store, each.id);
     }
   };
 
   const wipe = async () => {
-    for (const store of ["entries", "drafts"]) for (const each of await all(store)) await drop(store, each.id);
+    for (const store of ["entries", "drafts"]) for (const each of await mine(store)) await kept.take(store, each.id);
   };
 
   const token = () =>
@@ -111,8 +64,13 @@
     document.querySelector("[name=csrfmiddlewaretoken]")?.value ||
     "";
 
-  /* One entry to the server: "saved", "refused", "later" (the line, or the server, is down) or "closed". */
+  /* One entry to the server. Gives { what, words }:
+       done     saved, refused with words, or taken back meanwhile
+       stuck    the server fails at this one: later ones of the same item wait
+       barred   not allowed, or not there, in this team: those of other teams go on
+       closed   signed out        down   nobody answers, or somebody else does */
   const send = async (entry) => {
+    if (!(await kept.change("entries", entry.id, (each) => ({ ...each, tried: true })))) return { what: "done" };
     const body = JSON.stringify(entry.body);
     let answer;
     try {
@@ -126,30 +84,30 @@
         body,
       });
     } catch {
-      Object.assign(state, { line: "down", words: "" });
-      return "later";
+      return { what: "down", words: "" };
     }
-    const said = await answer.json().catch(() => ({}));
-    if (answer.ok) {
-      Object.assign(state, { line: "up", words: "" });
-      await drop("entries", entry.id);
-      tell("saved", entry, said);
-      return "saved";
+    const said = (await answer.json().catch(() => null)) || {};
+    if (answer.ok && typeof said.repeated !== "boolean") {
+      // The sign-in page of a guest network, a proxy's note: 200, and not from our server.
+      return { what: "down", words: "Something else answers in the server’s place, perhaps the network’s own sign-in page." };
     }
-    const words = said.detail || "";
-    if (answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 403) {
-      Object.assign(state, { line: "closed", words: words || "You are signed out." });
-      return "closed";
+    if (answer.ok || (entry.settled || []).includes(said.code)) {
+      await kept.take("entries", entry.id);
+      if (answer.ok) tell("saved", entry, said);
+      return { what: "done" };
     }
-    if (answer.status >= 500 || answer.status === 429 || answer.status === 408) {
-      Object.assign(state, { line: "down", words: "" });
-      return "later";
+    const words = typeof said.detail === "string" ? said.detail : "";
+    if (answer.type === "opaqueredirect" || answer.status === 401) return { what: "closed", words: words || "You are signed out." };
+    if (STOPPED.includes(answer.status)) return { what: "down", words };
+    if (answer.status >= 500) return { what: "stuck", words };
+    if (answer.status === 403 || !words) return { what: "barred", words: words || "You may not judge here any more, or you signed in anew." };
+    if (entry.otherwise && TURNED.includes(said.code)) {
+      const turned = await kept.change("entries", entry.id, ({ otherwise, ...each }) => ({ ...each, url: otherwise }));
+      return turned ? send(turned) : { what: "done" };
     }
-    Object.assign(state, { line: "up", words: "" });
-    const refused = { ...entry, refused: words || `the server did not take it (${answer.status})` };
-    await write("entries", refused);
-    tell("refused", refused, refused.refused);
-    return "refused";
+    const refused = await kept.change("entries", entry.id, (each) => ({ ...each, refused: words }));
+    if (refused) tell("refused", refused, words);
+    return { what: "done" };
   };
 
   const again = (milliseconds) => {
@@ -158,19 +116,38 @@
   };
 
   const round = async () => {
+    const stuck = new Set(); // items and teams whose other entries wait
+    const found = { line: "up", words: "", apart: 0 };
+    const here = teamOf(location.pathname);
+    let waits = false;
     for (const entry of await studio.outbox.waiting()) {
-      if (!(await one("entries", entry.id))) continue; // recalled, or sent by another tab
+      const team = teamOf(entry.url);
+      if (stuck.has(team)) found.apart += team === here ? 0 : 1;
+      if (stuck.has(team) || stuck.has(entry.item)) continue;
       flying = entry.id;
-      const outcome = await send(entry);
+      const { what, words } = await send(entry);
       flying = null;
-      if (outcome === "closed") break;
-      if (outcome === "later") {
-        again(wait * (0.75 + Math.random() / 2));
-        wait = Math.min(wait * 2, LONGEST_WAIT);
+      if (what === "done") {
+        wait = FIRST_WAIT;
+      } else if (what === "closed") {
+        Object.assign(found, { line: "closed", words });
         break;
+      } else if (what === "barred") {
+        stuck.add(team);
+        if (here && team !== here) found.apart += 1;
+        else Object.assign(found, { line: "closed", words });
+      } else {
+        waits = true;
+        if (found.line === "up") Object.assign(found, { line: "down", words });
+        if (what === "down") break;
+        stuck.add(entry.item);
       }
-      wait = FIRST_WAIT;
     }
+    if (waits) {
+      again(wait * (0.75 + Math.random() / 2));
+      wait = Math.min(wait * 2, LONGEST_WAIT);
+    }
+    Object.assign(state, found);
     await tellState();
     return (await studio.outbox.waiting()).length;
   };
@@ -191,42 +168,51 @@
       return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
     },
     async put(entry) {
-      await write("entries", { at: Date.now(), ...entry, person: person() });
+      latest = Math.max(Date.now(), latest + 1); // none at the same moment: their order counts
+      await kept.put("entries", { at: latest, ...entry, person: person() });
       await tellState();
     },
     async recall(id) {
       if (flying === id) await sending;
-      if (!(await one("entries", id))) return false;
-      await drop("entries", id);
+      const found = await kept.take("entries", id);
       await tellState();
-      return true;
+      if (!found) return "gone";
+      return found.tried ? "tried" : "never";
     },
-    waiting: async () => (await all("entries")).filter((each) => !each.refused).sort((first, second) => first.at - second.at),
-    refused: async () => (await all("entries")).filter((each) => each.refused),
+    waiting: async () => (await mine("entries")).filter((each) => !each.refused).sort((first, second) => first.at - second.at),
+    refused: async () => (await mine("entries")).filter((each) => each.refused),
     async forget(id) {
-      await drop("entries", id);
+      await kept.take("entries", id);
       await tellState();
     },
     flush,
-    draft: async (key) => (await one("drafts", `${person()}:${key}`))?.value ?? null,
+    async draft(key) {
+      const found = await kept.one("drafts", `${person()}:${key}`);
+      return found?.person === person() ? found.value : null;
+    },
     keep: (key, value) =>
       value === null
-        ? drop("drafts", `${person()}:${key}`)
-        : write("drafts", { id: `${person()}:${key}`, person: person(), at: Date.now(), value }),
+        ? kept.take("drafts", `${person()}:${key}`)
+        : kept.put("drafts", { id: `${person()}:${key}`, person: person(), at: Date.now(), value }),
     on: (name, listener) => listeners[name].push(listener),
-    lasts: async () => Boolean(await database()),
+    lasts: kept.lasts,
   };
+
+  /* What comes in time, or `otherwise`: whoever signs out is not kept here by a slow line or a broken disk. */
+  const within = (time, promise, otherwise) =>
+    Promise.race([promise.catch(() => otherwise), new Promise((done) => setTimeout(done, time, otherwise))]);
 
   /* Signing out empties this device. What has not been sent is tried once more, and not thrown away unasked. */
   document.addEventListener("submit", async (event) => {
     const form = event.target;
     if (!form.matches("form[data-sign-out]") || form.dataset.emptied || !person()) return;
     event.preventDefault();
-    const left = (await flush()) + (await studio.outbox.refused()).length;
+    await within(LEAVING.server, flush(), 0);
+    const left = await within(LEAVING.device, mine("entries").then((entries) => entries.length), 0);
     const [has, them] = left === 1 ? ["judgement has", "it"] : ["judgements have", "them"];
     const question = `${left} ${has} not reached the server. Signing out removes ${them} from this device. Sign out all the same?`;
     if (left && !window.confirm(question)) return;
-    await wipe();
+    await within(LEAVING.device, wipe(), null);
     form.dataset.emptied = "yes";
     form.requestSubmit();
   });

@@ -1,4 +1,5 @@
-/* What the work page asks of the server. Every call gives { ok, status, said, line }; `line`: whether an answer came.
+/* What the work page asks of the server. Every call gives { ok, status, said, line }; `line`: whether our server answered,
+   which speaks JSON and nothing else here.
 
    new studio.work.Server({ next, act, read })   URLs; that of an item has zeros for its id and ends with "work/act/" */
 "use strict";
@@ -22,9 +23,17 @@
       return this.ask(this.urls.next, { holding });
     }
 
-    /* Where a judgement goes: the outbox sends it. */
-    saving(item, { revises }) {
-      return { url: this.act(item, revises ? "revise" : "save") };
+    /* Where a judgement goes: the outbox sends it. One that was taken back may stand all the same, when the server heard
+       of it and not of its end; one that is changed may have been taken back elsewhere. */
+    saving(item, { revises, again }) {
+      const [save, revise] = [this.act(item, "save"), this.act(item, "revise")];
+      if (revises) return { url: revise, otherwise: save };
+      return again ? { url: save, otherwise: revise } : { url: save };
+    }
+
+    /* How a judgement is taken back, now or by the outbox later. */
+    undoing(item, client) {
+      return { url: this.act(item, "undo"), body: { client_id: client } };
     }
 
     renew(item) {
@@ -35,8 +44,9 @@
       return this.ask(this.act(item, skip ? "skip" : "release"), {}, { keepalive });
     }
 
-    undo(item) {
-      return this.ask(this.act(item, "undo"));
+    undo(item, client) {
+      const { url, body } = this.undoing(item, client);
+      return this.ask(url, body);
     }
 
     reveal(item) {
@@ -45,6 +55,16 @@
 
     read(number) {
       return this.ask(this.urls.read, { number });
+    }
+
+    /* The newest instructions as a piece of a page; "" where they cannot be had now. */
+    async instructions() {
+      try {
+        const answer = await fetch(this.urls.read, { credentials: "same-origin", redirect: "manual", signal: AbortSignal.timeout(PATIENCE) });
+        return answer.ok ? await answer.text() : "";
+      } catch {
+        return "";
+      }
     }
 
     async ask(url, body = {}, { keepalive = false } = {}) {
@@ -58,8 +78,10 @@
           headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": this.token },
           body: JSON.stringify(body),
         });
-        const said = await answer.json().catch(() => ({}));
-        return { ok: answer.ok, status: answer.status, said, line: answer.status < 500 && answer.status !== 429 };
+        const said = await answer.json().catch(() => null);
+        const ours = said !== null && typeof said === "object";
+        const line = (ours || !answer.ok) && answer.status < 500 && answer.status !== 429;
+        return { ok: answer.ok && ours, status: answer.status, said: said || {}, line };
       } catch {
         return { ok: false, status: 0, said: {}, line: false };
       }

@@ -2,7 +2,8 @@
    the view; knows nothing of keys and buttons.
 
    phases   loading → judging → shown → judging …; empty, down, elsewhere when there is nothing to show
-   held     { work, answers, position, open, seconds, client, sent, revealed, revises }: an item with what was said of it */
+   held     { work, answers, position, open, seconds, client, sent, revealed, revises, again }: an item with what was said of
+            it; revises: it is changed in sight of the scores, again: it was taken back */
 "use strict";
 
 (() => {
@@ -18,13 +19,17 @@
     done: ["All done here", "You have judged everything in this queue that there is for you. Thank you."],
     limit: ["You have done your share", "You have judged as many steps of this queue as one person may. Thank you."],
     closed: ["This queue is closed", "Nothing is handed out any more. What you judged is kept."],
+    holding: ["What you judged is still on its way", "You have as many steps at hand as one person may, and the server has not heard yet what you said of them. It goes on by itself when it has; in another window or on another device you may have some, too."],
     refused: ["This is not open to you now", "You may be signed out, or a manager changed something. Load the page again: what you judged waits on this device for a day."],
     "not-named": ["You are not named in this queue", "Only people whom a manager named judge here. Ask a manager of your team."],
   };
 
+  work.titleOf = (held) => `“${held.work.content.steps[held.position].slice(0, 80)}”`;
+
   work.Session = class {
-    constructor({ server, view, watch, name, atOnce }) {
-      Object.assign(this, { server, view, watch, name, atOnce });
+    /* unread(number): there are instructions that the person has not seen; shows(): another step is shown */
+    constructor({ server, view, watch, atOnce, unread, shows }) {
+      Object.assign(this, { server, view, watch, atOnce, unread, shows });
       this.phase = "loading";
       this.present = null;
       this.ahead = [];
@@ -74,8 +79,10 @@
     /* One more item; gives why there is none. */
     async fetch() {
       const answer = await this.server.pull(await this.holding());
+      this.words = answer.said.detail || ""; // of a refusal, or of a server that wants to be left alone for a while
       if (!answer.ok) return answer.line ? "refused" : "down";
       this.told(answer.said);
+      if (answer.said.unread) this.unread(answer.said.unread);
       if (!answer.said.item) return answer.said.reason;
       const held = await this.held(answer.said.item);
       if ([this.present, ...this.ahead].some((each) => each?.work.item === held.work.item)) return "known";
@@ -102,18 +109,18 @@
       const begun = (await outbox.draft(item.item)) || {};
       const answers = Array.isArray(begun.answers) && begun.answers.length ? begun.answers : [work.draft.empty()];
       const position = Math.min(answers.length, item.content.steps.length) - 1;
-      return { work: item, answers, position, open: Boolean(begun.open), seconds: begun.seconds || 0, revises: false };
+      const { open, seconds = 0, again } = begun;
+      return { work: item, answers, position, open: Boolean(open), seconds, revises: false, again: Boolean(again) };
     }
 
     nothing(reason) {
-      if (REASONS[reason]) {
-        const [title, words] = REASONS[reason];
-        this.to("empty", { title, words });
-        return;
-      }
-      this.to("down");
       clearTimeout(this.retry);
-      this.retry = setTimeout(() => this.phase === "down" && this.start(), RETRY);
+      const [title, words] = REASONS[reason] || [];
+      if (title) this.to("empty", { title, words: reason === "refused" && this.words ? `${this.words} ${words}` : words });
+      else this.to("down", { words: this.words });
+      if (title && reason !== "holding") return;
+      const { phase } = this;
+      this.retry = setTimeout(() => this.phase === phase && this.start(), RETRY);
     }
 
     // --- judging -----------------------------------------------------------------------------------------------------
@@ -136,6 +143,7 @@
       this.drawn(held.revises ? "You have seen the scores: your change is kept beside your first judgement, and agreement goes by the first." : "");
       this.view.bring();
       this.view.say(`Judge step ${held.work.content.prefix.length + held.position}.`);
+      this.shows();
     }
 
     drawn(hint = this.hint) {
@@ -168,6 +176,7 @@
     }
 
     verdict(verdict) {
+      if (this.busy) return; // it is meant for the step that is being taken back
       if (this.phase !== "judging") {
         if (this.phase === "shown") this.view.say("This step is judged. Go on to the next, or change it.");
         return;
@@ -191,7 +200,7 @@
     }
 
     details(draft) {
-      if (this.phase !== "judging") return;
+      if (this.phase !== "judging" || this.busy) return;
       this.present.open = true;
       this.change(draft);
     }
@@ -211,6 +220,7 @@
     /* Save, or in a trajectory go on to its next step. */
     async commit() {
       const { present, draft } = this;
+      if (this.busy) return;
       if (this.phase !== "judging" || !draft.verdict) {
         this.view.say("Choose first: good, neutral, bad, or can’t tell.");
         return;
@@ -237,13 +247,10 @@
       this.to("shown");
       this.drawn("");
       this.view.find("[data-action=next]").focus({ preventScroll: true }); // no key more goes into a field
-      await outbox.put({
-        id: present.client,
-        item: present.work.item,
-        title: `“${present.work.content.steps[present.position].slice(0, 80)}”`,
-        ...this.server.saving(present.work.item, { revises: present.revises }),
-        body: { client_id: present.client, answers, seconds: present.seconds },
-      });
+      const { item } = present.work;
+      const body = { client_id: present.client, answers, seconds: present.seconds };
+      present.entry = { id: present.client, item, title: work.titleOf(present), ...this.server.saving(item, present), body };
+      await outbox.put(present.entry);
       present.stored = true;
       outbox.keep(present.work.item, null);
       outbox.flush();
@@ -260,9 +267,9 @@
     keep() {
       const { present } = this;
       if (!present || this.phase !== "judging") return;
-      const { answers, position, open } = present;
-      const empty = position === 0 && work.draft.isEmpty(answers[0]);
-      outbox.keep(present.work.item, empty ? null : { answers: answers.slice(0, position + 1), open, seconds: this.watch.seconds });
+      const { answers, position, open, again } = present;
+      const empty = position === 0 && !again && work.draft.isEmpty(answers[0]);
+      outbox.keep(present.work.item, empty ? null : { answers: answers.slice(0, position + 1), open, again, seconds: this.watch.seconds });
     }
 
     async putAside() {

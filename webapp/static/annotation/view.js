@@ -49,7 +49,7 @@
       this.standing.hidden = works;
       for (const each of this.standing.querySelectorAll("[data-when]")) each.hidden = each.dataset.when !== name;
       if (title) this.find("[data-standing-title]").textContent = title;
-      this.find("[data-standing-words]").textContent = words;
+      for (const place of this.standing.querySelectorAll("[data-standing-words]")) place.textContent = words;
     }
 
     item(item, answers, position) {
@@ -226,8 +226,9 @@
       this.find("[data-progress-words]").textContent = words;
     }
 
-    line(name, words) {
+    line(name, words, why = "") {
       this.find(".work-line").dataset.line = name;
+      this.find(".work-line").title = why;
       const place = this.find("[data-line-words]");
       if (place.textContent !== words) place.textContent = words;
     }
@@ -237,7 +238,10 @@
       this.find("[data-refused-list]").replaceChildren(
         ...entries.map((entry) => {
           const line = document.createElement("li");
-          line.textContent = `${entry.title}: ${entry.refused}`;
+          line.append(`${entry.title}: ${entry.refused}`);
+          const said = (entry.body.answers || []).flatMap((each) => [work.verdictWord(each.verdict), each.correction, each.comment]);
+          const words = said.filter(Boolean).join(" · ");
+          if (words) line.appendChild(document.createElement("div")).textContent = `You said: ${words}`;
           return line;
         }),
       );

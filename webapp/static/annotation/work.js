@@ -17,7 +17,7 @@
   const help = new work.Help(dialogs.help, keys);
   const server = new work.Server(root.dataset);
   const switched = find("[data-at-once]");
-  const session = new work.Session({ server, view, watch, atOnce: () => switched.checked });
+  const session = new work.Session({ server, view, watch, atOnce: () => switched.checked, unread: (number) => unread(number), shows: () => renewed() });
   const tabs = new work.Tabs(root.dataset.queue, { yielded: () => session.yielded() });
   work.showCaps(keys);
 
@@ -39,7 +39,23 @@
   for (const button of root.querySelectorAll("[data-kind]")) acts[button.dataset.kind] = () => session.mark(button.dataset.kind);
   for (const button of root.querySelectorAll("[data-severity]")) acts[button.dataset.severity] = () => session.grade(button.dataset.severity);
 
+  // --- instructions: those that came with the page, and those that are written while somebody works ----------------------
+
+  const texts = dialogs.instructions.querySelector("[data-instructions]");
+  const version = () => Number(texts.querySelector("[data-number]")?.dataset.number || 0);
+  let newest = version();
   const instructions = () => dialogs.instructions.showModal();
+  const unread = (number) => (newest = Math.max(newest, number));
+  const renewed = async () => {
+    if (newest <= version() || dialogs.instructions.open) return;
+    const text = await server.instructions();
+    if (!text) return;
+    texts.innerHTML = text; // made by our server, which lets no HTML of its writers through
+    newest = version();
+    dialogs.instructions.dataset.unread = "";
+    dialogs.instructions.querySelector("[data-instructions-close]").textContent = "I have read this";
+    instructions();
+  };
 
   const on = (selector, act) => {
     for (const each of document.querySelectorAll(selector)) each.addEventListener("click", (event) => act(event));
@@ -83,13 +99,16 @@
 
   // --- how it stands ---------------------------------------------------------------------------------------------------
 
-  outbox.on("state", ({ line, words, waiting }) => {
+  outbox.on("state", ({ line, words, waiting, apart }) => {
+    const kept = `${work.plural(waiting, "judgement")} kept here`;
     view.closed(line === "closed" ? words : "");
-    if (line === "closed") view.line("closed", waiting ? `${work.plural(waiting, "judgement")} kept here` : "Signed out");
-    else if (line === "down" || !navigator.onLine) view.line("down", waiting ? `Offline: ${work.plural(waiting, "judgement")} kept here` : "Offline");
-    else if (waiting) view.line("waiting", "Saving …");
+    if (line === "closed") view.line("closed", waiting ? kept : "Signed out");
+    else if (line === "down" || !navigator.onLine) view.line("down", waiting ? `Offline: ${kept}` : "Offline", words);
+    else if (waiting > apart) view.line("waiting", "Saving …");
+    else if (apart) view.line("waiting", `Saved here; of another team ${kept}`);
     else view.line("up", "All saved");
     outbox.refused().then((entries) => view.refused(entries));
+    outbox.lasts().then((lasts) => (find("[data-unlasting]").hidden = lasts));
     session.settled();
   });
   on("[data-refused-read]", async () => {
@@ -121,7 +140,7 @@
   dialogs.instructions.addEventListener("close", () => {
     if (dialogs.instructions.dataset.unread === undefined) return;
     delete dialogs.instructions.dataset.unread;
-    server.read(Number(dialogs.instructions.dataset.version));
+    server.read(version());
   });
   tabs.alone().then((alone) => {
     if (!alone) {
