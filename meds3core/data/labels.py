@@ -55,6 +55,15 @@ class LabelCard(Record):
     policy_hashes: tuple[str, ...] = Field(default=(), description="Of the policies that wrote the steps, sorted")
     prompt_hashes: tuple[str, ...] = ()
     sources: tuple[LabelSource, ...] = ()
+    by_chance: tuple[str, ...] = Field(
+        default=(), description="Names (prefix hashes) of the judged steps that chance chose, sorted"
+    )
+
+    @property
+    def queues(self) -> frozenset[str]:
+        """Where the judgements came from that it was made of."""
+        named = (source.name.split(", ") for source in self.sources if source.role == "queue")
+        return frozenset(name for names in named for name in names)
 
 
 def file_source(path: Path, role: Literal["trees", "human"] = "trees") -> LabelSource:
@@ -121,6 +130,7 @@ def _write_files(folder: Path, label_set: LabelSet, sources: Sequence[LabelSourc
         policy_hashes=tuple(sorted(policies - {""})),
         prompt_hashes=tuple(sorted(prompts - {""})),
         sources=tuple(sources),
+        by_chance=tuple(sorted(label_set.by_chance)),
     )
     with (folder / CARD).open("wb") as file:
         file.write(card.model_dump_json(indent=2).encode() + b"\n")
@@ -161,7 +171,7 @@ def read_labels(folder: Path) -> LabelSet:
         raise LabelFileError(
             f"{path}: not the {card.counts.kept} records that {CARD} tells of: it was changed. Build the set anew."
         )
-    return LabelSet(card.config, records, card.counts)
+    return LabelSet(card.config, records, card.counts, frozenset(card.by_chance))
 
 
 def _records(path: Path, card: LabelCard, digest: hashlib.blake2b) -> Iterator[LabelRecord]:

@@ -123,4 +123,4 @@ def _case(text: str, identity: str) -> Case | None:
 
 
 def _prefix(question: OpenQuestion, bodies: Sequence[str]) -> _Prefix:
-    return question.content_hash, tuple(bodies)
+    return question.text_hash, tuple(bodies)

@@ -8,6 +8,7 @@ from meds3core.evaluation.intervals import LEVEL, RESAMPLES, Resampling
 from meds3core.evaluation.judging import LabelJudge
 from meds3core.evaluation.record import JudgedSteps
 from meds3core.evaluation.steps import FlagThresholds, JudgedTrajectory, Scope, StepFigures, step_figures
+from meds3core.labels.prefix import prefix_hashes
 from meds3core.prm.base import ScoreItem, TrajectoryScorer
 from meds3core.types.labels import LabelledTrajectory
 
@@ -22,29 +23,29 @@ def score_labelled(
 
     A label of at least `threshold` calls its step right. Raises `UserError` for an outcome reward model.
     """
-    judge = LabelJudge(trajectories, threshold)
-    found = []
-    for trajectory, scores in zip(trajectories, step_scores(trajectories, scorer), strict=True):
-        truths = judge.judge(trajectory.question, trajectory.bodies)
-        if scores and truths is not None:
-            question = trajectory.question.content_hash
-            found.append(JudgedTrajectory(question, scores[1:], truths[1:], trajectory.correct is True))
-    return found
+    return score_together(trajectories, [scorer], threshold=threshold)[0]
 
 
 def score_together(
     trajectories: Sequence[LabelledTrajectory], scorers: Sequence[TrajectoryScorer], *, threshold: float = 0.5
 ) -> list[list[JudgedTrajectory]]:
-    """The same as each of several reward models scores them; what is too long for one of them is left out of all."""
+    """The same as each of several reward models scores them; what is too long for one of them is left out of all.
+
+    A step that several trajectories share is counted once, and questions of equal text are one.
+    """
     given = [step_scores(trajectories, scorer) for scorer in scorers]
     judge = LabelJudge(trajectories, threshold)
     found: list[list[JudgedTrajectory]] = [[] for _ in scorers]
+    counted: set[str] = set()
     for trajectory, scores in zip(trajectories, zip(*given, strict=True), strict=True):
         truths = judge.judge(trajectory.question, trajectory.bodies)
         if truths is not None and all(scores):
-            name, right = trajectory.question.content_hash, trajectory.correct is True
+            names = list(prefix_hashes(trajectory.question, trajectory.bodies))[1:]
+            repeated = tuple(name in counted for name in names)
+            counted.update(names)
+            name, right = trajectory.question.text_hash, trajectory.correct is True
             for own, values in zip(found, scores, strict=True):
-                own.append(JudgedTrajectory(name, values[1:], truths[1:], right))
+                own.append(JudgedTrajectory(name, values[1:], truths[1:], right, repeated))
     return found
 
 
@@ -63,7 +64,7 @@ def judged_steps(
         content_hash=content_hash,
         trajectories=len(judged),
         too_long=len(trajectories) - len(judged),
-        steps=labelled_figures(judged, thresholds, **options),
+        steps=labelled_figures(judged, thresholds, **options) if judged else (),
     )
 
 

@@ -66,7 +66,37 @@ class JudgedSteps(Record):
     content_hash: str = Field(description="Of its records")
     trajectories: int
     too_long: int = Field(description="Trajectories that did not fit the reward model")
-    steps: tuple[StepFigures, ...] = Field(description="Given the steps before: all, and those in right answers")
+    learnt: int = Field(
+        default=0, description="Trajectories left out: the model learnt what people said of their questions' steps"
+    )
+    met: int = Field(default=0, description="Judged steps among the others of which it learnt the rollouts' label")
+    forgotten: int = Field(
+        default=0, description="Label sets that made the model and were deleted since: what was in them is not known"
+    )
+    steps: tuple[StepFigures, ...] = Field(
+        description="Given the steps before: all, and those in right answers; none where nothing is left to measure on"
+    )
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader must know of these figures, a sentence each."""
+        said = []
+        if self.learnt:
+            said.append(
+                f"{self.learnt:,} judged trajectories are left out: the reward model was trained on what people said "
+                "of their questions."
+            )
+        if not self.steps:
+            said.append("Nothing is left to measure the reward model on.")
+        if self.met:
+            said.append(
+                f"Of {self.met:,} of the judged steps the reward model learnt what rollouts say: it may know them "
+                "better than others."
+            )
+        if self.forgotten:
+            sets = "A label set" if self.forgotten == 1 else f"{self.forgotten:,} label sets"
+            said.append(f"{sets} that made the reward model was deleted: whether these steps were in it is not known.")
+        return said
 
 
 class ScorerFigures(Record):

@@ -57,6 +57,8 @@ class JudgedTrajectory:
     scores: tuple[float, ...]
     truths: tuple[StepTruth, ...]
     right_answer: bool
+    repeated: tuple[bool, ...] = ()
+    """Steps that stand in an earlier one, too: counted there alone, but looked at to locate this one's first error."""
 
 
 @dataclass(frozen=True)
@@ -290,15 +292,17 @@ def step_table(trajectories: Iterable[JudgedTrajectory], truth: TruthKind, scope
             continue
         count += 1
         lowest, settled, known = np.inf, False, True
-        for score, verdict in zip(trajectory.scores, trajectory.truths, strict=True):
+        repeated = trajectory.repeated or (False,) * len(trajectory.scores)
+        for score, verdict, again in zip(trajectory.scores, trajectory.truths, repeated, strict=True):
             right = verdict.right(truth)
             if right is None:
-                unjudged += 1
+                unjudged += not again
                 known = known and settled  # what lies after the first error does not matter for locating it
                 continue
-            scores.append(score)
-            wrong.append(not right)
-            owners.append(trajectory.question)
+            if not again:
+                scores.append(score)
+                wrong.append(not right)
+                owners.append(trajectory.question)
             if settled:
                 continue
             if right:

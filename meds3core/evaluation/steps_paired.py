@@ -5,7 +5,8 @@ own, which is narrower than what two separate intervals tell. Several trainings 
 within each resample.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
@@ -44,6 +45,83 @@ class PairedSteps(Record):
     first_error_f1: PairedDifference | None
 
 
+@dataclass(frozen=True, eq=False)
+class StepSide:
+    """One model's figures, averaged over its trainings, on all resamples: what comparisons with others are made of."""
+
+    truth: TruthKind
+    scope: Scope
+    table: StepTable
+    known: list[tuple[object, ...]]
+    """What every side must have in common."""
+    values: Mapping[str, Floats | None]
+    """By figure (1 + resamples,), the first with every question once. None: there is nothing to compute it of."""
+
+
+def step_side(
+    runs: Runs,
+    truth: TruthKind = "given-prefix",
+    scope: Scope = "all",
+    thresholds: Sequence[FlagThresholds] | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> StepSide:
+    """One side. `thresholds`: of each run. Raises `NotPaired` where the runs' trajectories or truths differ."""
+    if not runs or not runs[0]:
+        raise NotPaired("there is nothing to compare: no trajectory that both models scored")
+    cuts = list(thresholds) if thresholds else [FlagThresholds()] * len(runs)
+    if len(cuts) != len(runs):
+        raise NotPaired(f"{len(cuts)} thresholds for {len(runs)} trainings")
+    known = [_known(run) for run in runs]
+    if any(each != known[0] for each in known[1:]):
+        raise NotPaired(_OTHERS)
+    tables = [step_table(run, truth, scope) for run in runs]
+    table = tables[0]
+
+    def figure(of: Callable[[StepTable, FlagThresholds], Statistic], questions: int) -> Floats | None:
+        if not questions:
+            return None
+        statistics = [of(each, cut) for each, cut in zip(tables, cuts, strict=True)]
+        blocks = resampled_counts(questions, resamples, seed, columns=len(table.scores))
+        return np.concatenate([_mean(statistics, drawn) for drawn in (np.ones((1, questions)), *blocks)])
+
+    located = numbered(table.lowest.clusters)[1] if len(table.lowest.clusters) else 0
+    return StepSide(
+        truth,
+        scope,
+        table,
+        known[0],
+        {
+            "f1": figure(lambda each, cut: f1(each.scores < cut.steps, each.wrong, each.clusters), table.questions),
+            "auroc": figure(lambda each, _: auroc(1 - each.scores, each.wrong, each.clusters), table.questions),
+            "auprc": figure(
+                lambda each, _: average_precision(1 - each.scores, each.wrong, each.clusters), table.questions
+            ),
+            "first_error_f1": figure(lambda each, cut: _first(each.lowest, cut.first_error), located),
+        },
+    )
+
+
+def paired_sides(first: StepSide, second: StepSide, *, level: float = LEVEL) -> PairedSteps:
+    """All figures of two sides of one truth and scope, made with the same resamples and seed.
+
+    Raises `NotPaired` where the trajectories or the truths about them differ.
+    """
+    if (first.truth, first.scope, first.known) != (second.truth, second.scope, second.known):
+        raise NotPaired(_OTHERS)
+    table = first.table
+    return PairedSteps(
+        truth=first.truth,
+        scope=first.scope,
+        questions=table.questions,
+        trajectories=table.trajectories,
+        steps=len(table.scores),
+        wrong=float(table.wrong.mean()) if len(table.wrong) else 0.0,
+        **{name: _difference(first, second, name, level) for name in first.values},
+    )
+
+
 def paired_steps(
     first: Runs,
     second: Runs,
@@ -59,43 +137,19 @@ def paired_steps(
 
     Raises `NotPaired` where the trajectories or the truths about them differ.
     """
-    runs = [*first, *second]
-    if not first or not second or not runs[0]:
-        raise NotPaired("there is nothing to compare: no trajectory that both models scored")
-    _check_same(runs)
-    cuts = [*thresholds[0], *thresholds[1]] if thresholds else [FlagThresholds()] * len(runs)
-    if len(cuts) != len(runs):
-        raise NotPaired(f"{len(cuts)} thresholds for {len(runs)} trainings")
-    tables = [step_table(run, truth, scope) for run in runs]
-    table, half = tables[0], len(first)
-
-    def figure(of: Callable[[StepTable, FlagThresholds], Statistic], questions: int) -> PairedDifference | None:
-        if not questions:
-            return None
-        statistics = [of(each, cut) for each, cut in zip(tables, cuts, strict=True)]
-        sides = (_mean(statistics[:half]), _mean(statistics[half:]))
-        return _difference(sides, questions, len(table.scores), level, resamples, seed)
-
-    located = numbered(table.lowest.clusters)[1] if len(table.lowest.clusters) else 0
-    return PairedSteps(
-        truth=truth,
-        scope=scope,
-        questions=table.questions,
-        trajectories=table.trajectories,
-        steps=len(table.scores),
-        wrong=float(table.wrong.mean()) if len(table.wrong) else 0.0,
-        f1=figure(lambda each, cut: f1(each.scores < cut.steps, each.wrong, each.clusters), table.questions),
-        auroc=figure(lambda each, _: auroc(1 - each.scores, each.wrong, each.clusters), table.questions),
-        auprc=figure(lambda each, _: average_precision(1 - each.scores, each.wrong, each.clusters), table.questions),
-        first_error_f1=figure(lambda each, cut: _first(each.lowest, cut.first_error), located),
-    )
+    cuts = thresholds or (None, None)
+    sides = [
+        step_side(runs, truth, scope, cut, resamples=resamples, seed=seed)
+        for runs, cut in zip((first, second), cuts, strict=True)
+    ]
+    return paired_sides(sides[0], sides[1], level=level)
 
 
-def _check_same(runs: Runs) -> None:
-    known = [(each.question, each.truths, each.right_answer) for each in runs[0]]
-    for run in runs[1:]:
-        if [(each.question, each.truths, each.right_answer) for each in run] != known:
-            raise NotPaired("the models scored different trajectories: score both on the same ones")
+_OTHERS = "the models scored different trajectories: score both on the same ones"
+
+
+def _known(run: Sequence[JudgedTrajectory]) -> list[tuple[object, ...]]:
+    return [(each.question, each.truths, each.right_answer) for each in run]
 
 
 def _first(firsts: Firsts, cut: float) -> Statistic:
@@ -103,21 +157,21 @@ def _first(firsts: Firsts, cut: float) -> Statistic:
     return harmonic_shares(located, erroneous, passed, ~erroneous, numbered(firsts.clusters)[0])
 
 
-def _mean(statistics: Sequence[Statistic]) -> Statistic:
-    return lambda drawn: np.asarray(np.mean([each(drawn) for each in statistics], axis=0))
+def _mean(statistics: Sequence[Statistic], drawn: Floats) -> Floats:
+    return np.asarray(np.mean([each(drawn) for each in statistics], axis=0))
 
 
-def _difference(
-    sides: tuple[Statistic, Statistic], questions: int, items: int, level: float, resamples: int, seed: int
-) -> PairedDifference | None:
-    whole = np.ones((1, questions))
-    before, after = (float(side(whole)[0]) for side in sides)
+def _difference(first: StepSide, second: StepSide, name: str, level: float) -> PairedDifference | None:
+    one, other = first.values[name], second.values[name]
+    if one is None or other is None:
+        return None
+    if len(one) != len(other):
+        raise NotPaired(f"{len(one) - 1:,} resamples against {len(other) - 1:,}")
+    before, after = float(one[0]), float(other[0])
     if np.isnan(before) or np.isnan(after):
         return None
-    drawn: list[Floats] = [
-        sides[1](block) - sides[0](block) for block in resampled_counts(questions, resamples, seed, columns=items)
-    ]
-    values = np.concatenate(drawn)
+    values = other[1:] - one[1:]
+    resamples = len(values)
     values = values[~np.isnan(values)]
     if len(values) <= resamples / 2:
         return None
@@ -125,6 +179,7 @@ def _difference(
     low, high = np.percentile(values, [tail, 100 - tail])
     rounding, value = 1e-12, after - before
     beyond = min(int((values <= rounding).sum()), int((values >= -rounding).sum()))
+    located = first.table.lowest.clusters
     return PairedDifference(
         first=before,
         second=after,
@@ -132,7 +187,7 @@ def _difference(
             value=value,
             low=min(float(low), value),
             high=max(float(high), value),
-            n=questions,
+            n=numbered(located)[1] if name == "first_error_f1" else first.table.questions,
             method="paired-bootstrap",
             level=level,
         ),

@@ -51,8 +51,12 @@ def _scorer(name: str, figures: ScorerFigures, judge: str) -> Section:
     if figures.steps:
         tables.insert(0, _step_table(figures.steps))
     tables[:0] = [
-        _step_table(judged.steps, f"Wrong steps that people judged: {judged.name}") for judged in figures.judged
+        _step_table(judged.steps, f"Wrong steps that people judged: {judged.name}")
+        for judged in figures.judged
+        if judged.steps
     ]
+    for judged in figures.judged:
+        words.extend(Words(f"Judged steps of {judged.name}: {said}") for said in judged.warnings)
     if figures.too_long:
         words.append(Words(f"{figures.too_long:,} samples did not fit the model; they have no scores and never win."))
     return Section(

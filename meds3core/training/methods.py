@@ -8,10 +8,10 @@ from typing import Any
 
 from meds3core.config.labels import PeopleConfig
 from meds3core.config.training import TrainingConfig
-from meds3core.data.labels import read_labels
+from meds3core.data.labels import read_card, read_labels
 from meds3core.data.read import load_questions
 from meds3core.errors import ConfigError
-from meds3core.labels.people import Combined, combine_labels, split_people
+from meds3core.labels.people import Combined, PeopleSet, combine_labels, latest_labels, split_people
 from meds3core.progress import CancelToken, ProgressSink
 from meds3core.training.base import TrainingResult
 from meds3core.types.labels import LabelledTrajectory
@@ -63,22 +63,29 @@ class StepData:
     held_out: tuple[LabelledTrajectory, ...]
     combined: Combined | None
     """None: rollouts or people alone."""
+    people: tuple[LabelledTrajectory, ...] = ()
+    """People's labels among what is learnt from."""
+    by_chance: frozenset[str] = frozenset()
+    """Names of judged steps that chance chose."""
 
 
 def read_step_data(folders: Sequence[Path], people: PeopleConfig) -> StepData:
-    """Several sets of step labels as one: rollouts' and people's (`meds3core.labels.people`).
+    """Several sets of step labels as one: rollouts' and people's (`meds3core.labels.people`); older ones come first.
 
     A share of what people judged is held out only where there is something else beside it: a set by people alone is
     learnt from whole. Raises a `UserError` for a set of another kind.
     """
-    sets = [read_labels(folder) for folder in folders]
-    rollouts = [record for each in sets if not each.by_people for record in each.steps()]
-    said = [record for each in sets if each.by_people for record in each.steps()]
+    sets = [(read_card(folder), read_labels(folder)) for folder in folders]
+    rollouts = [record for _, each in sets if not each.by_people for record in each.steps()]
+    said = latest_labels(
+        [PeopleSet(tuple(each.steps()), card.queues, each.config) for card, each in sets if each.by_people]
+    )
+    by_chance = frozenset[str]().union(*(each.by_chance for _, each in sets))
     if not said:
         return StepData(tuple(rollouts), (), None)
     split = split_people(said, people.held_out if rollouts else 0.0)
     combined = combine_labels(rollouts, split.training, people)
-    return StepData(combined.trajectories, split.held_out, combined)
+    return StepData(combined.trajectories, split.held_out, combined, split.training, by_chance)
 
 
 def records_of(job: TrainJob) -> list[Any]:

@@ -186,7 +186,8 @@ def step_errors(evaluation: Evaluation) -> list[tuple[str, str]]:
         for name, words in (("auroc", "AUROC"), ("f1", "F1")):
             if area := judged.get(name):
                 text = f"{area['value']:.3f} [{area['low']:.3f}, {area['high']:.3f}]"
-                found.append((f"wrong steps found that people judged, {judged['name']} ({words})", text))
+                remarks = "; see the evaluation's remarks" if judged.get("warnings") else ""
+                found.append((f"wrong steps found that people judged, {judged['name']} ({words})", text + remarks))
     return found
 
 

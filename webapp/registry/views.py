@@ -131,6 +131,7 @@ def model_page(request: HttpRequest, team: Team, model_id: uuid.UUID) -> HttpRes
         "offered_aliases": offered_aliases(model) if may_change else [],
         "may_change": may_change,
         "may_submit": may(role, Action.JOB_SUBMIT),
+        "may_chat": may(role, Action.CHAT_USE),
         "may_run": maker is not None
         and may(role, Action.JOB_SUBMIT)
         and maker.kind not in ("model-import", "evolution"),

@@ -5,12 +5,10 @@ of its name and says what the labels were worth: both are measured on judged ste
 """
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from pydantic import ValidationError
 
 from meds3core.config.jobs import PrmSpec
-from meds3core.config.labels import PeopleConfig
 from meds3core.config.references import Registered
 from meds3core.config.training import PrmConfig
 from meds3core.errors import UserError
@@ -18,8 +16,8 @@ from webapp.accounts.actors import Actor
 from webapp.accounts.models import Team
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_submit
-from webapp.registry.ancestry import ancestry_of
 from webapp.registry.labels import is_judged
+from webapp.registry.made_of import made_of
 from webapp.registry.models import LabelSet, ModelKind, ModelVersion
 
 
@@ -45,19 +43,21 @@ def retrain_spec(*, team: Team, model: ModelVersion, labels: Sequence[LabelSet])
     strangers = [each for each in labels if not is_judged(each)]
     if strangers:
         raise RetrainError(f"{strangers[0]} was not made of judgements.")
-    settings, made_of, people = _how(team, model)
-    there = LabelSet.objects.filter(team__in=(team, model.team), pk__in=made_of, ready=True)
-    if len(there) < len(made_of) or not made_of:
+    settings, before = _settings(model), made_of(model=model)
+    sets = before.sets if before is not None else ()
+    there = list(LabelSet.objects.filter(team__in=(team, model.team), pk__in=sets, ready=True))
+    if before is None or len(there) < len(sets) or not there:
         raise RetrainError(f"A label set that made {model} was deleted, so it cannot be made again.")
-    wanted = [*made_of, *(each.pk for each in labels if each.pk not in made_of)]
-    if len(wanted) == len(made_of):
+    if all(each.pk in sets for each in labels):
         raise RetrainError(f"{model} has learnt from these labels already.")
-    first, *beside = (Registered(kind="labels", id=each) for each in wanted)
+    # Rollouts' first, then people's by age: where the same queue was frozen again, the later set counts.
+    wanted = sorted({*there, *labels}, key=lambda each: (is_judged(each), each.pk))
+    first, *beside = (Registered(kind="labels", id=each.pk) for each in wanted)
     return PrmSpec(
         policy=Registered(kind="model", id=model.base.pk),
         labels=first,
         beside=tuple(beside),
-        people=people,
+        people=before.people,
         compare=Registered(kind="model", id=model.pk),
         training=settings,
         name=model.name,
@@ -70,19 +70,13 @@ def retrain_submit(*, actor: Actor, team: Team, model: ModelVersion, labels: Seq
     return job_submit(actor=actor, team=team, spec=spec, title=f"{model.name}, with people's labels"[:200])
 
 
-def _how(team: Team, model: ModelVersion) -> tuple[PrmConfig, list[UUID], PeopleConfig]:
-    """Settings, ids of label sets (rollouts' first) and how labels go together, of the training that made a model."""
+def _settings(model: ModelVersion) -> PrmConfig:
     job = model.job
     if job is not None and job.kind == "prm":
-        spec = PrmSpec.model_validate(job.spec)
-        sets = [one.id for one in (spec.labels, *spec.beside) if isinstance(one, Registered)]
-        return spec.training, sets, spec.people
+        return PrmSpec.model_validate(job.spec).training
     try:
         settings = PrmConfig.model_validate((model.provenance.get("card") or {}).get("config"))
     except ValidationError:
         raise RetrainError(f"It is not known with which settings {model} was trained.") from None
-    found = ancestry_of(team=team, model=model)
-    direct = {one for one, other in found.edges if other == found.focus.key}
-    sets = [each.id for each in found.sources if each.kind == "labels" and each.key in direct]
     # The loop may have pinned the number of steps for a comparison; more labels want their own.
-    return settings.model_copy(update={"max_steps": None}), sets, PeopleConfig()
+    return settings.model_copy(update={"max_steps": None})

@@ -33,6 +33,7 @@ from workers.context import JobContext
 from workers.devices import device_wait
 from workers.inputs import Served
 from workers.keeping import kept_folder
+from workers.kinds.learnt import learnt_by
 from workers.patience import patiently
 
 REWARD_MODELS = {"prm": ModelKind.PRM, "orm": ModelKind.ORM}
@@ -93,12 +94,19 @@ def with_judged(stored: StoredEvaluation, spec: EvaluationSpec, scorer: Trajecto
     options = Resampling(level=spec.figures.level, resamples=spec.figures.resamples, seed=spec.figures.seed)
     cut = spec.figures.flag_below
     thresholds = figures.thresholds or FlagThresholds(steps=cut, first_error=cut)
+    assert spec.prm is not None
+    learnt = learnt_by(inputs.model(spec.prm))
     found = []
     for one in spec.judged:
         folder = inputs.labels_folder(one)
         name = LabelSet.objects.values_list("name", flat=True).get(pk=inputs.registered(one).id)
-        trajectories = read_labels(folder).steps()
-        found.append(judged_steps(name, read_card(folder).records_hash, trajectories, scorer, thresholds, **options))
+        given = read_labels(folder).steps()
+        kept = given if learnt is None else list(learnt.unknown(given))
+        figures_of = judged_steps(name, read_card(folder).records_hash, kept, scorer, thresholds, **options)
+        told = {"learnt": len(given) - len(kept)}
+        if learnt is not None:
+            told |= {"met": learnt.met(kept), "forgotten": learnt.missing}
+        found.append(figures_of.model_copy(update=told))
     scorers = stored.evaluation.scorers | {"prm": figures.model_copy(update={"judged": tuple(found)})}
     return StoredEvaluation(stored.evaluation.model_copy(update={"scorers": scorers}), stored.rows)
 

@@ -45,7 +45,9 @@ def run(context: JobContext) -> Mapping[str, Any]:
         more = labels_beside(context, spec, data)
         name = spec.name or context.title
         out = folder / "out" / _folder_name(name)
-        job = TrainJob(start=start, data=data, config=spec.training, out=out, beside=more.beside, people=more.people)
+        job = TrainJob(
+            start=start, data=more.first, config=spec.training, out=out, beside=more.beside, people=more.people
+        )
         reports.stage_begin(job_id=context.job_id, attempt=context.attempt, name="Training")
         device_wait(context)
         sink, at_once = TrainingSink(context, job.out), sum(one["uuid"] != CPU for one in devices())

@@ -16,6 +16,7 @@ from webapp.registry.models import ModelKind
 from webapp.training.previews import preview_store
 from workers import inputs
 from workers.context import JobContext
+from workers.kinds.worth import labels_folders
 
 
 def run(context: JobContext) -> Mapping[str, Any]:
@@ -27,12 +28,10 @@ def run(context: JobContext) -> Mapping[str, Any]:
     if isinstance(training, GrpoSpec):
         records: list[Any] = inputs.questions(training.questions)
     else:
-        folders = [inputs.labels_folder(training.labels)]
         if isinstance(training, PrmSpec) and training.beside:
-            folders += [inputs.labels_folder(one) for one in training.beside]
-            records = list(read_step_data(folders, training.people).records)
+            records = list(read_step_data(labels_folders(training), training.people).records)
         else:
-            records = read_data(training.kind, folders[0])
+            records = read_data(training.kind, inputs.labels_folder(training.labels))
     found = preview_data(
         training.kind,
         records,

@@ -1,6 +1,6 @@
 """What people's labels were worth to a reward model: it and the one before it on judged steps that neither learnt."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,20 +10,23 @@ from meds3core.config.decoding import ScorerConfig
 from meds3core.config.jobs import PrmSpec
 from meds3core.config.labels import PeopleConfig
 from meds3core.evaluation.labelled import score_together
-from meds3core.evaluation.steps import step_figures
+from meds3core.evaluation.steps import JudgedTrajectory, step_figures
 from meds3core.evaluation.steps_paired import paired_steps
+from meds3core.labels.people import labels_of
 from meds3core.prm.loading import load_scorer
 from meds3core.training.methods import StepData, read_step_data
 from webapp.jobs import reports
 from webapp.registry.models import ModelKind
 from workers import inputs
 from workers.context import JobContext
+from workers.kinds.learnt import learnt_by
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """More label sets than one, as folders, and what they are together."""
+    """More label sets than one, as folders, the oldest first, and what they are together."""
 
+    first: Path
     beside: tuple[Path, ...] = ()
     people: PeopleConfig = field(default_factory=PeopleConfig)
     data: StepData | None = None
@@ -32,13 +35,19 @@ class Beside:
 def labels_beside(context: JobContext, spec: Any, data: Path) -> Beside:
     """What a process reward model learns from besides its first label set; said before it begins."""
     if not isinstance(spec, PrmSpec) or not spec.beside:
-        return Beside()
-    folders = tuple(inputs.labels_folder(one) for one in spec.beside)
-    found = read_step_data((data, *folders), spec.people)
+        return Beside(data)
+    first, *folders = labels_folders(spec)
+    found = read_step_data((first, *folders), spec.people)
     if found.combined is not None:
         text = combined_words(found)
         reports.stage_begin(job_id=context.job_id, attempt=context.attempt, name="Labels", text=text)
-    return Beside(folders, spec.people, found)
+    return Beside(first, tuple(folders), spec.people, found)
+
+
+def labels_folders(spec: PrmSpec) -> list[Path]:
+    """All label sets of a training, the oldest first: of one queue's sets the later ones count (`latest_labels`)."""
+    named = sorted((spec.labels, *spec.beside), key=lambda one: inputs.registered(one, "labels").id)
+    return [inputs.labels_folder(one) for one in named]
 
 
 def combined_words(data: StepData) -> str:
@@ -73,9 +82,16 @@ def labels_worth(context: JobContext, spec: Any, model: Path, more: Beside) -> M
         "disputed": combined.disputed,
         "held_out": len(held_out),
         "compared_with": str(inputs.registered(spec.compare, "model").id) if spec.compare else None,
+        "compared_learnt": 0,
         "alone": None,
         "paired": None,
+        "by_chance": None,
     }
+    if spec.compare is not None and held_out:
+        learnt = learnt_by(inputs.model(spec.compare, ModelKind.PRM))
+        kept = held_out if learnt is None else tuple(learnt.unknown(held_out))
+        told["compared_learnt"] = len(held_out) - len(kept)
+        held_out = kept
     if held_out:
         text = "Measuring on the judged steps that were kept out."
         reports.stage_begin(job_id=context.job_id, attempt=context.attempt, name="Worth", text=text)
@@ -88,10 +104,18 @@ def labels_worth(context: JobContext, spec: Any, model: Path, more: Beside) -> M
                     load_scorer(before.path, ScorerConfig(), score_head=before.score_head, base=before.weights.path)
                 )
                 stack.callback(scorers[1].close)
-            judged = score_together(held_out, scorers)
-        if judged[0]:
-            figures = step_figures(judged[0], "given-prefix")
-            told["alone"] = figures.model_dump(mode="json", exclude={"roc", "bins"})
-            if len(judged) > 1:
-                told["paired"] = paired_steps([judged[1]], [judged[0]]).model_dump(mode="json")
+            told |= _figures(score_together(held_out, scorers))
+            if drawn := labels_of(held_out, more.data.by_chance):
+                told["by_chance"] = _figures(score_together(drawn, scorers))
     return {"people": told}
+
+
+def _figures(judged: Sequence[Sequence[JudgedTrajectory]]) -> dict[str, Any]:
+    """The new model's figures, and against the earlier one's where there is one."""
+    found: dict[str, Any] = {"alone": None, "paired": None}
+    if judged[0]:
+        figures = step_figures(judged[0], "given-prefix")
+        found["alone"] = figures.model_dump(mode="json", exclude={"roc", "bins"})
+        if len(judged) > 1:
+            found["paired"] = paired_steps([judged[1]], [judged[0]]).model_dump(mode="json")
+    return found

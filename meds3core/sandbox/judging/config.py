@@ -38,7 +38,7 @@ class JudgingConfig(Record):
     questions: int = Field(default=300, ge=1, description="Training questions that are searched")
     judgements: int = Field(default=300, ge=1, description="Steps that are judged")
     error_rate: float = Field(default=0.05, ge=0.0, le=1.0, description="Of the simulated person")
-    people: PeopleConfig = Field(default=PeopleConfig(held_out=0.0, weight=8.0))
+    people: PeopleConfig = Field(default=PeopleConfig(held_out=0.0), description="As the product has it")
     held_out: int = Field(default=500, ge=1, description="Questions of the test space to measure reward models on")
     held_out_seed: int = 1
     validation: int = Field(default=250, ge=1, description="More of them, on which thresholds are chosen")
@@ -49,7 +49,7 @@ class JudgingConfig(Record):
     engine: EngineConfig = TransformersEngineConfig()
     scorer: ScorerConfig = ScorerConfig()
     sampling: SampleConfig = SampleConfig(n=4, max_tokens=192)
-    resamples: int = Field(default=10_000, ge=100)
+    resamples: int = Field(default=5_000, ge=100)
 
 
 def _clinic(**changes: object) -> JudgingConfig:

@@ -28,7 +28,10 @@ def judging_section(result: JudgingResult) -> str:
         f"{config.validation:,} validation questions, for each model by itself.",
         "",
         "A step is wrong *given the steps before it* when it adds an error of its own: what people judge, and what "
-        "rollouts cannot see. *Absolutely* wrong is also what follows from an earlier error.",
+        "rollouts cannot see. *Absolutely* wrong is also what follows from an earlier error. Intervals and "
+        "p-values are those of other questions, for these trainings; what other seeds may change is seen in the seeds "
+        "beside them. "
+        "A step that states a wrong answer has label 0 by rule, in all of them; priority never asks about one.",
         "",
         _table(
             ("steps chosen by", "judged", "found bad", "labels changed", "expected bits"),
@@ -65,9 +68,10 @@ def verdict_words(result: JudgingResult) -> str:
         if found is None:
             continue
         said = "more" if found.difference.low > 0 else "less" if found.difference.high < 0 else "no different"
+        alone = f"; by seed {', '.join(f'{one:+.3f}' for one in each.seeds)}" if len(each.seeds) > 1 else ""
         told.append(
             f"{_NAMES[each.after][:1].upper()}{_NAMES[each.after][1:]} against {_NAMES[each.before]}: {said} "
-            f"({_change(found)}, {p_text(found.p)})."
+            f"({_change(found)}, {p_text(found.p)}{alone})."
         )
     return "Step-error F1, given the steps before. " + " ".join(told)
 

@@ -4,14 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from pydantic import Field
 
 from meds3core.data.write import atomic_text, write_questions
 from meds3core.decoding.samples import SampleSet, read_samples
 from meds3core.decoding.scores import read_scores
 from meds3core.evaluation.judging import ClinicJudge, RememberedJudge, StepJudge, TruthKind
-from meds3core.evaluation.steps import FlagThresholds, JudgedTrajectory, Scope, choose_thresholds, judged_trajectories
-from meds3core.evaluation.steps_paired import PairedSteps, paired_steps
+from meds3core.evaluation.ranking import f1
+from meds3core.evaluation.steps import (
+    FlagThresholds,
+    JudgedTrajectory,
+    Scope,
+    choose_thresholds,
+    judged_trajectories,
+    step_table,
+)
+from meds3core.evaluation.steps_paired import PairedSteps, paired_sides, step_side
 from meds3core.evolution.estimate import estimate, wall_time
 from meds3core.evolution.graph import External, PlannedStage, Stage, StageRef, plan
 from meds3core.evolution.run import StageResult, run_graph
@@ -32,6 +41,7 @@ from meds3core.types.samples import QuestionScores
 
 RESULTS = "judging.json"
 TRUTHS: tuple[TruthKind, ...] = ("given-prefix", "absolute")
+"""The first one is what judgements are about."""
 SCOPES: tuple[Scope, ...] = ("all", "right-answers")
 
 
@@ -51,6 +61,7 @@ class Comparison(Record):
     before: str
     after: str
     figures: tuple[PairedSteps, ...] = Field(description="By truth and scope")
+    seeds: tuple[float, ...] = Field(description="Change of F1 given the steps before, of each seed by itself")
 
     def of(self, truth: TruthKind, scope: Scope = "all") -> PairedSteps:
         """One of them."""
@@ -209,22 +220,31 @@ class Judging:
             for role in samples
             for arm in names
         }
+        cuts = {
+            (name, truth): [choose_thresholds(run, truth) for run in told["validation", name]]
+            for name in names
+            for truth in TRUTHS
+        }
+        sides = {
+            name: [
+                step_side(told["held-out", name], truth, scope, cuts[name, truth], resamples=config.resamples)
+                for truth in TRUTHS
+                for scope in SCOPES
+            ]
+            for name in names
+        }
+        single = {
+            name: [_f1(run, cut) for run, cut in zip(told["held-out", name], cuts[name, TRUTHS[0]], strict=True)]
+            for name in names
+        }
         pairs = [(NONE, arm) for arm in config.arms] + [("random", arm) for arm in config.arms if arm != "random"]
         comparisons = [
             Comparison(
                 before=before,
                 after=after,
-                figures=tuple(
-                    paired_steps(
-                        told["held-out", before],
-                        told["held-out", after],
-                        truth,
-                        scope,
-                        (_cuts(told["validation", before], truth), _cuts(told["validation", after], truth)),
-                        resamples=config.resamples,
-                    )
-                    for truth in TRUTHS
-                    for scope in SCOPES
+                figures=tuple(map(paired_sides, sides[before], sides[after])),
+                seeds=tuple(
+                    round(second - first, 4) for first, second in zip(single[before], single[after], strict=True)
                 ),
             )
             for before, after in pairs
@@ -255,8 +275,11 @@ def _judged(samples: SampleSet, folder: Path, judge: StepJudge) -> list[JudgedTr
     return judged_trajectories(samples.rows, given, judge)
 
 
-def _cuts(runs: Sequence[Sequence[JudgedTrajectory]], truth: TruthKind) -> list[FlagThresholds]:
-    return [choose_thresholds(run, truth) for run in runs]
+def _f1(run: Sequence[JudgedTrajectory], cut: FlagThresholds) -> float:
+    """Of wrong steps given the steps before, of one training; 0 where nothing is wrong and nothing flagged."""
+    table = step_table(run, TRUTHS[0], "all")
+    found = f1(table.scores < cut.steps, table.wrong, table.clusters)(np.ones((1, table.questions)))
+    return float(np.nan_to_num(found[0]))
 
 
 def _write_questions(config: JudgingConfig, folder: Path) -> Files:

@@ -44,9 +44,9 @@ class PeopleTrainStage(Record):
     model: str = "model"
 
 
-JUDGE = StageKind("judge", 1, JudgeStage, f"{__name__}:judge", seconds_per_unit=0.002)
+JUDGE = StageKind("judge", 3, JudgeStage, f"{__name__}:judge", seconds_per_unit=0.002)
 PEOPLE = StageKind(
-    "prm-people", 1, PeopleTrainStage, f"{__name__}:train", (TRAINERS["prm"].partition(":")[0],), seconds_per_unit=0.007
+    "prm-people", 2, PeopleTrainStage, f"{__name__}:train", (TRAINERS["prm"].partition(":")[0],), seconds_per_unit=0.007
 )
 
 

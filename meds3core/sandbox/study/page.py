@@ -25,22 +25,19 @@ from meds3core.sandbox.study.result import LabelStudy, RewardLine, StudyResult
 from meds3core.sandbox.study.wanted import Wanted, wanted_figures
 from meds3core.types.labels import LabelKind
 
-NOTES = "results-notes.md"
-"""A file beside the page; what a person wrote there ends the page."""
+BESIDE = ("results-judging.md", "results-notes.md")
+"""Files beside the page that end it: what `meds3 sandbox judging` wrote, and what a person wrote."""
 
 
 def write_page(result: StudyResult, page: Path, *, today: date | None = None) -> None:
-    """Write the page, whole or not at all."""
-    notes = page.with_name(NOTES)
-    by_hand = notes.read_text(encoding="utf-8") if notes.exists() else ""
+    """Write the page with what stands beside it, whole or not at all."""
+    others = [place.read_text(encoding="utf-8") for name in BESIDE if (place := page.with_name(name)).exists()]
     with atomic_text(page) as file:
-        file.write(page_text(result, today or date.today()))
-        if by_hand:
-            file.write("\n" + by_hand)
+        file.write("\n".join([page_text(result, today or date.today()), *others]))
 
 
 def page_text(result: StudyResult, today: date) -> str:
-    """The whole page but the notes by hand."""
+    """The page but what stands beside it."""
     sections = [
         _head(result, today),
         _wanted(result),

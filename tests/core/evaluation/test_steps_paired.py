@@ -7,7 +7,7 @@ import pytest
 from meds3core.evaluation.judging import StepTruth
 from meds3core.evaluation.paired import NotPaired
 from meds3core.evaluation.steps import FlagThresholds, JudgedTrajectory, step_figures
-from meds3core.evaluation.steps_paired import paired_steps
+from meds3core.evaluation.steps_paired import paired_sides, paired_steps, step_side
 
 
 def trajectories(noise, seed=0, count=80):
@@ -51,6 +51,17 @@ def test_trainings_of_one_side_are_averaged():
     both = paired_steps([base], [one, other], resamples=300)
     single = [paired_steps([base], [each], resamples=100) for each in (one, other)]
     assert both.auroc.second == pytest.approx(sum(each.auroc.second for each in single) / 2)
+
+
+def test_a_side_is_computed_once_for_all_that_it_is_compared_with():
+    base, one, other = (trajectories(0.6, seed=seed) for seed in (1, 2, 3))
+    sides = [step_side([each], resamples=300) for each in (base, one, other)]
+    assert paired_sides(sides[0], sides[1]) == paired_steps([base], [one], resamples=300)
+    assert paired_sides(sides[1], sides[2]) == paired_steps([one], [other], resamples=300)
+    with pytest.raises(NotPaired):
+        paired_sides(sides[0], step_side([base], "absolute", resamples=300))
+    with pytest.raises(NotPaired):
+        paired_sides(sides[0], step_side([base], resamples=200))
 
 
 def test_other_trajectories_are_refused():

@@ -29,8 +29,9 @@ def test_columns_are_what_the_tables_of_a_search_hold():
 
 
 def test_a_stated_answer_tells_less_than_an_open_question():
-    told = expected_information(np.array([0.0, 0.5]), np.array([STATED, 16]), np.array([np.nan, np.nan]))
-    assert told[0] < 0.3 < 0.9 < told[1]
+    nothing = np.full(3, np.nan)
+    told = expected_information(np.array([0.0, 1.0, 0.5]), nothing, np.array([STATED, STATED, 16]), nothing)
+    assert told[0] == 0.0 < told[1] < 0.3 < 0.9 < told[2]
 
 
 @pytest.mark.parametrize("arm", ["information", "random"])
@@ -40,7 +41,7 @@ def test_arms_choose_by_what_they_are_called_after(arm):
     steps, _ = tree_steps(trees, {tree.content_hash: chance.random(5).tolist() for tree in trees})
     rules = RULES[arm].model_copy(update={"most_per_question": 10})
     choice = choose(steps_pool(steps, rules), rules, items=30, seed=1)
-    worth = expected_information(steps.label, steps.rollouts, steps.score)
+    worth = steps_pool(steps, rules).priority
     best = np.sort(worth)[::-1][:30].mean()
     mean = worth[choice.places].mean()
     assert mean == pytest.approx(best) if arm == "information" else mean < best - 0.1
@@ -72,5 +73,7 @@ def test_the_whole_experiment_runs_and_goes_on_where_it_stopped(tmp_path):
     again = Judging(config, policy_folder(), tmp_path)
     assert again.seconds_left() == 0
     assert again.run() == result
+    f1 = result.comparisons[0].of("given-prefix").f1
+    assert f1 is None or result.comparisons[0].seeds == (pytest.approx(f1.difference.value, abs=1e-4),)
     page = judging_section(result)
     assert "Does judging pay?" in page and "| the queue's rules | 10 |" in page

@@ -19,6 +19,7 @@ from meds3core.training.orm import train_orm
 from meds3core.training.preview import preview_data
 from meds3core.training.rows import one_sided
 from meds3core.types.labels import LabelCounts, LabelledTrajectory
+from meds3core.types.question import TextFormat
 from tests.core.prm.tiny import make_question, write_policy
 from tests.core.training.rewards import BAD, CPU, GOOD, make_trajectories, settings_for
 
@@ -69,6 +70,12 @@ def test_people_s_labels_change_what_is_learnt(policy, folders, tmp_path):
     assert figures.f1.second > figures.f1.first
     one = judged_steps("Ours", "hash", held_out, together, resamples=50)
     assert (one.trajectories, one.too_long, one.steps[0].f1.value) == (3, 0, figures.f1.second)
+    shared = [said(0.0, ODD, number=3), said(1.0, ODD, GOOD, number=3), said(0.0, ODD, BAD, number=3)]
+    alike = judged_steps("Ours", "hash", shared, together, resamples=50)
+    assert (alike.steps[0].trajectories, alike.steps[0].steps) == (3, 3)  # the first step is counted once
+    bare = shared[2].question.model_copy(update={"answer_format": TextFormat(), "id": "elsewhere"})
+    again = [*shared, shared[2].model_copy(update={"question": bare})]
+    assert judged_steps("Ours", "hash", again, together, resamples=50).steps[0].questions == 1
 
 
 def test_held_out_questions_are_not_trained_on_and_a_set_alone_is_learnt_whole(folders):
