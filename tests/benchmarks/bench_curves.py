@@ -11,12 +11,8 @@ import statistics
 import time
 from typing import Any
 
-from tests.benchmarks.live import cookie, job_begin, running_studio
+from tests.benchmarks.live import CURVES, cookie, curves_write, job_begin, running_studio
 from tests.browser.studio import Studio
-
-NAMES = ("loss", "token_accuracy", "entropy", "learning rate", "tokens per second", "memory", "gradient norm", "margin")
-PIECE = 20
-"""Points of a stretch as they come every two seconds."""
 
 
 def main() -> None:
@@ -59,7 +55,7 @@ def shown(studio: Studio, cookies: str, place: dict[str, Any], rounds: int) -> d
                 curves_ms.append(found["drawn"] - found["asked"])
                 answered.append(found["answered"])
         drawn = page.locator(".job-curve").count()
-        assert drawn == len(NAMES), f"{drawn} drawings"
+        assert drawn == len(CURVES), f"{drawn} drawings"
         last = int(page.locator("#curves-to").get_attribute("placeholder") or 0)
         for number in range(rounds):
             first = last // 3 + number
@@ -94,23 +90,6 @@ CLOSER = """async ([from, to]) => {
 def _milliseconds(values: list[float]) -> dict[str, Any]:
     p95 = statistics.quantiles(values, n=100, method="inclusive")[94]
     return {"median_ms": round(statistics.median(values)), "p95_ms": round(p95), "worst_ms": round(max(values))}
-
-
-def curves_write(*, job: str, points: int) -> int:
-    """Curves with so many points together, written as a worker writes them; gives the rows that they take."""
-    import math
-    from uuid import UUID
-
-    from webapp.jobs import reports
-    from webapp.jobs.models import MetricChunk
-
-    count = points // len(NAMES)
-    for start in range(0, count, PIECE):
-        steps = list(range(start + 1, min(start + PIECE, count) + 1))
-        for place, name in enumerate(NAMES):
-            values = [2 / (1 + step / 900) + math.sin(step * (place + 1)) / 20 + place for step in steps]
-            reports.metrics_append(job_id=UUID(job), attempt=1, name=name, steps=steps, values=values)
-    return MetricChunk.objects.filter(job=job).count()
 
 
 if __name__ == "__main__":

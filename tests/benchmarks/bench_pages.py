@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tests.benchmarks.databases import web_ready
+
 TARGET_MS = 150
 TARGET_QUERIES = 15
 ROUNDS = 40
@@ -53,18 +55,9 @@ def main() -> None:
 
 def measure(scale: float, rounds: int) -> None:
     """Fill the database that the environment names, and ask."""
-    import django
-
-    django.setup()
-    import logging
-
-    logging.disable(logging.WARNING)  # the log is not what is measured
-    from django.core.management import call_command
-
-    call_command("migrate", verbosity=0)
+    web_ready()
     from django.conf import settings
 
-    settings.ALLOWED_HOSTS = ["testserver"]
     settings.API_REQUESTS_PER_MINUTE = 1_000_000
     started = time.perf_counter()
     seeded = seed(scale)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.benchmarks.bench_pages import figure
-from tests.benchmarks.databases import on_both
+from tests.benchmarks.databases import on_both, web_ready
 
 NODES, SIZE = 1_000_000, 58
 LARGEST, USUAL = 0.6, 500
@@ -48,20 +48,7 @@ def main() -> None:
 
 def measure(scale: float, rounds: int) -> dict[str, Any]:
     """Fill the database that the environment names, and ask."""
-    import django
-
-    django.setup()
-    import logging
-
-    logging.disable(logging.WARNING)  # the log is not what is measured
-    from django.conf import settings
-    from django.core.management import call_command
-
-    call_command("migrate", verbosity=0)
-    call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=["ninja", "admin"])
-    settings.ALLOWED_HOSTS = ["testserver"]
-    import webapp.config.asgi  # noqa: F401  # the web process as it stands when it answers
-
+    web_ready()
     begun = time.perf_counter()
     seeded = seed(scale)
     pages = {}

@@ -10,6 +10,23 @@ from typing import Any
 from tests.with_postgres import MISSING
 
 
+def web_ready() -> None:
+    """The database and folder that the environment names, as a web process finds them; its log stays silent."""
+    import logging
+
+    import django
+
+    django.setup()
+    logging.disable(logging.WARNING)  # the log is not what is measured
+    from django.conf import settings
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=["ninja", "admin"])
+    settings.ALLOWED_HOSTS = ["testserver"]
+    import webapp.config.asgi  # noqa: F401  # the web process as it stands when it answers
+
+
 def on_both(module: str, *arguments: str) -> dict[str, Any]:
     """The last line of `python -m module …`, read as JSON, by database. PostgreSQL is left out where there is none."""
     again = [sys.executable, "-m", module, *arguments]

@@ -16,6 +16,19 @@ import psutil
 from tests.browser.people import person, session
 from tests.browser.studio import Studio
 
+CURVES = (
+    "loss",
+    "token_accuracy",
+    "entropy",
+    "learning rate",
+    "tokens per second",
+    "memory",
+    "gradient norm",
+    "margin",
+)
+PIECE = 20
+"""Points of a stretch as they come every two seconds."""
+
 
 @contextmanager
 def running_studio() -> Iterator[Studio]:
@@ -123,3 +136,20 @@ def self_checks_submit(*, count: int) -> list[dict[str, Any]]:
             time.sleep(0.05)
         time.sleep(0.5)  # until the worker looks again
     return found
+
+
+def curves_write(*, job: str, points: int) -> int:
+    """Curves with so many points together, written as a worker writes them; gives the rows that they take."""
+    import math
+    from uuid import UUID
+
+    from webapp.jobs import reports
+    from webapp.jobs.models import MetricChunk
+
+    count = points // len(CURVES)
+    for start in range(0, count, PIECE):
+        steps = list(range(start + 1, min(start + PIECE, count) + 1))
+        for place, name in enumerate(CURVES):
+            values = [2 / (1 + step / 900) + math.sin(step * (place + 1)) / 20 + place for step in steps]
+            reports.metrics_append(job_id=UUID(job), attempt=1, name=name, steps=steps, values=values)
+    return MetricChunk.objects.filter(job=job).count()

@@ -1,0 +1,349 @@
+"""Benchmark of chat with the bundled policy on a CPU: real uvicorn, Redis and chat worker, sockets as pages open them.
+
+- the first token on an idle worker, from the page's request until its socket tells it, against the engine's own;
+- a step's score, from the moment when the page is told that the step has ended;
+- *stop*, from the request until the answer is over, its slot free;
+- many chats at once against the same engine by itself, pinned to the same core; everything else is on the other;
+- many streams through one web process: what each was told, put together, against the row.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.benchmarks.chatting import (
+    TOKENS,
+    all_ask,
+    answering,
+    conversation_make,
+    conversations_make,
+    question,
+    reward_model,
+    state_of,
+    texts_of,
+    tokens_of,
+)
+from tests.benchmarks.live import cookie, messages, open_socket, percentile, run, running_studio
+from tests.browser.studio import Studio
+
+BEGINNING = "Step 0: Let's break down this problem step by step.\n\nStep 1:"
+"""Of every answer in steps; not generated."""
+HEADER = re.compile(r"\n\nStep ([0-9]+):")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=30, help="one after the other, for the first token and the scores")
+    parser.add_argument("--stops", type=int, default=20)
+    parser.add_argument("--chats", type=int, default=50)
+    parser.add_argument("--streams", type=int, default=200)
+    parser.add_argument("--engine", choices=["first", "many"], help="measure the engine alone, in this process")
+    options = parser.parse_args()
+    if options.engine:
+        print(json.dumps(run(_engine(options))))
+        return
+    with running_studio() as studio:
+        studio.start_chat(MEDS3_CHAT_TURNS=str(max(64, options.streams)), OMP_NUM_THREADS="1", MEDS3_JOBS_TEMPO="1")
+        page = Page(studio, cookie(studio, "anna"))
+        studio.call(reward_model, username="anna")
+        run(_warm(page))
+        figures = {
+            "first_token": run(_first_tokens(page, options.turns)) | {"engine": _alone("first", options)},
+            "scores": run(_scores(page, options.turns)),
+            "stop": run(_stops(page, options.stops)),
+            "streams": run(_streams(page, options.streams)),
+            "many": _pinned(studio, page, options),
+        }
+    own = figures["first_token"]["engine"]["p95_ms"]
+    figures["first_token"] |= {"more_ms": round(figures["first_token"]["p95_ms"] - own), "wanted_more_ms": 150}
+    print(json.dumps(figures))
+
+
+# --- a page, as its script talks to the server -----------------------------------------------------------------------
+
+
+class Page:
+    """A person's pages."""
+
+    def __init__(self, studio: Studio, cookies: str) -> None:
+        self.studio, self.cookies = studio, cookies
+        self.team = "ward"
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Signed in, with the token against forged requests."""
+        name, _, value = self.cookies.partition("=")
+        async with httpx.AsyncClient(base_url=self.studio.url, cookies={name: value}, timeout=60) as client:
+            await client.get(f"/t/{self.team}/chat/")
+            client.headers["X-CSRFToken"] = client.cookies["csrftoken"]
+            client.headers["HX-Request"] = "true"
+            yield client
+
+
+@dataclass
+class Heard:
+    """What a socket told of one answer."""
+
+    text: str
+    began: float
+    """When the first word came that the model wrote."""
+    ended: float
+    steps: dict[int, float]
+    """When each step was known to have ended, by the header of the next."""
+    scores: dict[int, float]
+    """When its score came."""
+    message: str = ""
+
+
+async def hear(socket: Any, said: asyncio.Event | None = None) -> Heard:
+    """One answer to its end. `said`: set when the page has asked; an answer that is over by then is not followed."""
+    found = Heard("", 0.0, 0.0, {}, {})
+    async for moment, news in messages(socket):
+        if news["type"] == "open" and not news["ids"] and said is not None and said.is_set():
+            found.began = found.began or moment
+            found.ended = moment
+            return found
+        if news["type"] != "news":
+            continue
+        found.message = news["id"]
+        found.text = news["text"] if news["whole"] else found.text + news["text"]
+        begun = len(found.text) > (len(BEGINNING) if BEGINNING.startswith(found.text[:20]) and found.text else 0)
+        if begun and not found.began:
+            found.began = moment
+        for match in HEADER.finditer(found.text):
+            found.steps.setdefault(int(match[1]) - 1, moment)
+        for number, score in enumerate(news.get("scores") or ()):
+            if score is not None:
+                found.scores.setdefault(number, moment)
+        if news["over"]:
+            found.ended = moment
+            return found
+    raise RuntimeError("the socket was closed before the answer ended")
+
+
+async def _one(page: Page, client: httpx.AsyncClient, **settings: Any) -> tuple[float, Heard]:
+    """Ask in a new conversation; the moment before the request, and what was told."""
+    conversation = page.studio.call(conversation_make, username="anna", **settings)
+    socket = await open_socket(page.studio, f"/ws/t/{page.team}/chat/{conversation}/", page.cookies)
+    try:
+        said = asyncio.Event()
+        hearing = asyncio.create_task(hear(socket, said))
+        await asyncio.sleep(0.2)
+        asked = time.time()
+        answer = await client.post(
+            f"/t/{page.team}/chat/{conversation}/say/", data={"text": question(settings["seed"])}
+        )
+        answer.raise_for_status()
+        said.set()
+        await socket.send("look")  # as the page does
+        return asked, await hearing
+    finally:
+        await socket.close()
+
+
+async def _warm(page: Page) -> None:
+    async with page.client() as client:
+        await _one(page, client, seed=0, scored=True)
+
+
+async def _first_tokens(page: Page, count: int) -> dict[str, Any]:
+    waits = []
+    async with page.client() as client:
+        for seed in range(count):
+            asked, heard = await _one(page, client, seed=seed)
+            waits.append(1000 * (heard.began - asked))
+    return _milliseconds(waits)
+
+
+async def _scores(page: Page, count: int) -> dict[str, Any]:
+    waits = []
+    async with page.client() as client:
+        for seed in range(count):
+            _, heard = await _one(page, client, seed=seed, scored=True)
+            waits += [1000 * (heard.scores[at] - moment) for at, moment in heard.steps.items() if at in heard.scores]
+    return _milliseconds([max(0.0, wait) for wait in waits]) | {"wanted_ms": 500}
+
+
+async def _stops(page: Page, count: int) -> dict[str, Any]:
+    waits = []
+    async with page.client() as client:
+        seed = 0
+        while len(waits) < count:
+            seed += 1
+            conversation = page.studio.call(conversation_make, username="anna", seed=seed, long=True)
+            socket = await open_socket(page.studio, f"/ws/t/{page.team}/chat/{conversation}/", page.cookies)
+            hearing = asyncio.create_task(hear(socket))
+            await client.post(f"/t/{page.team}/chat/{conversation}/say/", data={"text": "Tell me everything."})
+            await socket.send("look")
+            message = page.studio.call(answering, conversation=conversation)
+            if message:
+                asked = time.time()
+                await client.post(f"/t/{page.team}/chat/{conversation}/messages/{message}/stop/")
+                heard = await hearing
+                if page.studio.call(state_of, message=message) == "stopped":  # it was not over before
+                    waits.append(1000 * (heard.ended - asked))
+            hearing.cancel()
+            await socket.close()
+    return _milliseconds(waits) | {"wanted_ms": 300}
+
+
+async def _streams(page: Page, count: int) -> dict[str, Any]:
+    """So many answers at once, each followed by a socket of its own."""
+    made = page.studio.call(conversations_make, username="anna", count=count)
+    sockets = [await open_socket(page.studio, f"/ws/t/{page.team}/chat/{each}/", page.cookies) for each in made]
+    hearing = [asyncio.create_task(hear(socket)) for socket in sockets]
+    begun = await _all_asked(page, made, sockets)
+    heard = await asyncio.wait_for(asyncio.gather(*hearing), 300)
+    took = time.time() - begun
+    for socket in sockets:
+        await socket.close()
+    rows = page.studio.call(texts_of, messages=[each.message for each in heard])
+    wrong = sum(rows[each.message] != each.text for each in heard)
+    characters = sum(len(each.text) for each in heard)
+    return {"streams": count, "wrong": wrong, "characters": characters, "seconds": round(took, 1)}
+
+
+async def _all_asked(page: Page, made: list[str], sockets: list[Any]) -> float:
+    """Ask in each conversation while the worker is held still, so that everybody follows from the first word.
+
+    Gives the moment when it is let go.
+    """
+    os.kill(page.studio.chat_pid, signal.SIGSTOP)
+    page.studio.call(all_ask, conversations=made)
+    for socket in sockets:
+        await socket.send("look")
+    await asyncio.sleep(2)
+    os.kill(page.studio.chat_pid, signal.SIGCONT)
+    return time.time()
+
+
+# --- many at once, each side on its core ---------------------------------------------------------------------------
+
+
+def _pinned(studio: Studio, page: Page, options: argparse.Namespace) -> dict[str, Any]:
+    """Tokens a second of the chats, and of the engine by itself on the core where the worker was."""
+    cores = sorted(os.sched_getaffinity(0))
+    first, others = cores[0], cores[1:2] or cores[:1]
+    worker = studio.chat_pid
+    for process in psutil.Process().children(recursive=True):
+        _pin(process.pid, [first] if process.pid == worker else others)
+    _pin(worker, [first])
+    _pin(os.getpid(), others)
+    chats = run(_chats(page, options.chats))
+    os.kill(worker, signal.SIGSTOP)  # the engine alone has the core to itself
+    try:
+        alone = _alone("many", options, core=first)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+        for pid in (os.getpid(), *(each.pid for each in psutil.Process().children(recursive=True))):
+            _pin(pid, cores)
+    return {
+        "chats": options.chats,
+        "chat_tokens_per_s": round(chats["tokens_per_s"]),
+        "engine_tokens_per_s": round(alone["generate"]),
+        "streaming_engine_tokens_per_s": round(alone["stream"]),
+        "share": chats["tokens_per_s"] / alone["generate"],
+        "share_of_streaming": chats["tokens_per_s"] / alone["stream"],
+        "wanted_share": 0.8,
+        "tokens": chats["tokens"],
+    }
+
+
+async def _chats(page: Page, count: int) -> dict[str, Any]:
+    made = page.studio.call(conversations_make, username="anna", count=count, steps=True)
+    sockets = [await open_socket(page.studio, f"/ws/t/{page.team}/chat/{each}/", page.cookies) for each in made]
+    hearing = [asyncio.create_task(hear(socket)) for socket in sockets]
+    begun = await _all_asked(page, made, sockets)
+    heard = await asyncio.gather(*hearing)
+    ended = max(each.ended for each in heard)
+    for socket in sockets:
+        await socket.close()
+    tokens = page.studio.call(tokens_of, messages=[each.message for each in heard])
+    return {"tokens": tokens, "tokens_per_s": tokens / (ended - begun)}
+
+
+def _pin(pid: int, cores: list[int]) -> None:
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
+
+
+def _alone(what: str, options: argparse.Namespace, core: int | None = None) -> dict[str, Any]:
+    """The engine in a process of its own."""
+    numbers = ["--turns", str(options.turns), "--chats", str(options.chats)]
+    command = [sys.executable, "-m", "tests.benchmarks.bench_chat", "--engine", what, *numbers]
+    if core is not None:
+        command = ["taskset", "-c", str(core), *command]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return dict(json.loads(found.stdout.strip().splitlines()[-1]))
+
+
+async def _engine(options: argparse.Namespace) -> dict[str, Any]:
+    from meds3core.config.engine import TransformersEngineConfig
+    from meds3core.engines.base import Message, Prompt, Request, Sampling
+    from meds3core.engines.loading import load_engine
+    from meds3core.sandbox.bundled import policy_folder
+    from meds3core.text.steps import OPENER, header, render_step
+
+    engine = load_engine(policy_folder(), TransformersEngineConfig(max_batch=64))
+
+    def request(seed: int) -> Request:
+        prompt = Prompt((Message("user", question(seed)),), (render_step(0, OPENER), header(1)))
+        return Request(prompt, Sampling(max_tokens=TOKENS, temperature=1.0, seed=seed))
+
+    async def first(seed: int) -> float:
+        begun = time.perf_counter()
+        found = 0.0
+        async for delta in engine.stream(request(seed)):
+            if delta.text and not found:
+                found = time.perf_counter() - begun
+        return 1000 * found
+
+    async def streamed(seed: int) -> int:
+        async for delta in engine.stream(request(seed)):
+            if delta.completion is not None:
+                return delta.completion.generated_tokens
+        return 0
+
+    async def generated(seed: int) -> int:
+        return (await engine.generate(request(seed))).generated_tokens
+
+    async def speed(one: Any) -> float:
+        begun = time.perf_counter()
+        counts = await asyncio.gather(*(one(seed) for seed in range(options.chats)))
+        return sum(counts) / (time.perf_counter() - begun)
+
+    try:
+        await first(0)
+        if options.engine == "first":
+            return _milliseconds([await first(seed) for seed in range(options.turns)])
+        await speed(generated)  # once before it counts, for both
+        return {"generate": await speed(generated), "stream": await speed(streamed)}
+    finally:
+        await engine.close()
+
+
+def _milliseconds(values: list[float]) -> dict[str, Any]:
+    return {
+        "count": len(values),
+        "median_ms": round(percentile(values, 0.5)),
+        "p95_ms": round(percentile(values, 0.95)),
+    }
+
+
+if __name__ == "__main__":
+    main()
