@@ -69,13 +69,16 @@ demo-terminal: $(VENV)/.base ## The same loop without the web application: files
 	@$(BIN)/meds3 evolve --questions $(DEMO)/train.jsonl --held-out $(DEMO)/test.jsonl --policy clinic --iterations 2 --out $(DEMO)/loop
 
 results: $(VENV)/.base ## Measure the whole method on the clinic (hours; can be stopped and continued), write docs/results.md
+	@$(BIN)/meds3 sandbox judging --seeds $(SEEDS) --out $(RESULTS)/judging --page docs/results-judging.md
 	@$(BIN)/meds3 sandbox study --seeds $(SEEDS) --out $(RESULTS) --page docs/results.md
 
 # --- checks --------------------------------------------------------------------------------------------------------
 
 .PHONY: test lint format bench
-# A file of tests stays in one process: its engines, servers and browsers are made once.
+# A file of tests stays in one process: its engines, servers and browsers are made once. As many processes as cores, so
+# one thread each: tiny models are not computed faster by more.
 TEST_PROCESSES ?= 2
+test: export OMP_NUM_THREADS ?= 1
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations=25 --durations-min=10
 
 test: $(VENV)/.vllm system ## Set up and pass all tests: both databases, browser, real vLLM

@@ -3,17 +3,22 @@
 import os
 import socket
 import time
+from contextlib import suppress
 
+import redis
 from django.conf import settings
 
 from meds3core.errors import Cancelled
+from webapp.chat.streams import wanted_key
 from webapp.jobs import reports
 from webapp.jobs.claims import Claim
 from webapp.jobs.devices import CPU, CPU_SHARE, device_holders, device_lease_take, device_leases_release
+from webapp.jobs.dispatch import redis_client
 from workers.context import JobContext
 from workers.identity import VISIBLE_VARIABLE, devices
 
 LOOK_SECONDS = 0.5
+WANTED_SECONDS = 5
 HOST_VARIABLE = "MEDS3_HOST_NAME"
 """Set where several containers of one machine share its processor."""
 
@@ -42,9 +47,18 @@ def device_wait(context: JobContext) -> str:
                 job_id=context.job_id, attempt=context.attempt, text=f"Waiting for {busy}, used by {others}."
             )
             told = True
+        _ask_chat(busy, context)
         time.sleep(LOOK_SECONDS)
     os.environ[VISIBLE_VARIABLE] = ",".join(each for each in wanted if each != CPU)
     return wanted[0]
+
+
+def _ask_chat(device: str, context: JobContext) -> None:
+    """Have chat give the device up, if it has it: it looks here. Said anew each time, and soon forgotten."""
+    host = lease_host(device)
+    if any(each.startswith("chat:") for each in device_holders(host=host, device_uuid=device)):
+        with suppress(redis.RedisError, OSError):
+            redis_client().set(wanted_key(host, device), str(context.job_id), ex=WANTED_SECONDS)
 
 
 def lease_host(device: str) -> str:

@@ -93,12 +93,20 @@ def model(reference: Reference, *kinds: ModelKind) -> ModelVersion:
 
 def policy(reference: Reference, folder: Path) -> Path:
     """The folder of a whole policy. An adapter is written into a copy of its base, below `folder`."""
-    row = model(reference, ModelKind.POLICY)
+    return _whole(model(reference, ModelKind.POLICY), folder)
+
+
+def merged_folder(row: ModelVersion, folder: Path) -> Path:
+    """Where below `folder` an adapter is written into a copy of its base."""
+    return folder / f"policy-{row.pk}"
+
+
+def _whole(row: ModelVersion, folder: Path) -> Path:
     if not row.is_adapter:
         return folder_of(Store.MODELS, row.pk)
     from meds3core.training.models import write_merged  # torch and peft, for those who need them
 
-    merged = folder / f"policy-{row.pk}"
+    merged = merged_folder(row, folder)
     if not merged.exists():
         write_merged(_base(row), folder_of(Store.MODELS, row.pk), merged)
     return merged
@@ -119,10 +127,14 @@ def served(reference: Reference, engine: EngineConfig | Registered, folder: Path
     """
     if isinstance(engine, Registered):
         return Served(policy(reference, folder), remote_engine(endpoint(engine)))
-    row = model(reference, ModelKind.POLICY)
+    return served_model(model(reference, ModelKind.POLICY), engine, folder)
+
+
+def served_model(row: ModelVersion, engine: EngineConfig, folder: Path) -> Served:
+    """The same of a row that was read with its base; asks no database, and may take minutes."""
     if row.is_adapter and isinstance(engine, VllmEngineConfig):
         return Served(_base(row), engine.model_copy(update={"adapter": str(folder_of(Store.MODELS, row.pk))}))
-    return Served(policy(reference, folder), engine)
+    return Served(_whole(row, folder), engine)
 
 
 def reward_model(reference: Reference, *kinds: ModelKind) -> RewardFolder:

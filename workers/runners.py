@@ -13,6 +13,7 @@ RUNNERS: Mapping[str, str] = {
     "labels": "workers.kinds.labels.run",
     "judged-labels": "workers.kinds.judged_labels.run",
     "judgement-import": "workers.kinds.judgement_import.run",
+    "queue-filling": "workers.kinds.queue_filling.run",
     "pass-rates": "workers.kinds.pass_rates.run",
     "sft": "workers.kinds.training.run",
     "dpo": "workers.kinds.training.run",

@@ -31,6 +31,7 @@ from meds3core.config.references import Reference, Registered, Spec
 from meds3core.config.search import SearchConfig
 from meds3core.config.training import DpoConfig, GrpoConfig, OrmConfig, PrmConfig, SftConfig
 from meds3core.data.curriculum import CurriculumSettings
+from meds3core.judgements.flagging import FlagRules
 from meds3core.types.labels import LabelKind
 from meds3core.types.record import Record
 
@@ -124,6 +125,19 @@ class JudgementImportSpec(Spec):
     form: Literal["jsonl", "prm800k", "label-studio"] | None = Field(
         default=None, description="Form of the file; None: told from its lines"
     )
+
+
+class QueueFillingSpec(Spec):
+    """Steps of a large search or evaluation are chosen and put into a queue."""
+
+    kind: Literal["queue-filling"] = "queue-filling"
+    queue: Reference
+    source: Reference = Field(description="The trees of a search or a loop, or an evaluation")
+    stage: str | None = Field(default=None, max_length=80, description="Of a loop; None: all")
+    model: Reference | None = Field(default=None, description="Whose scores count; None: of what scored last")
+    rules: FlagRules = FlagRules()
+    items: int = Field(ge=1, le=5000)
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
 
 
 class _TrainingSpec(Spec):
@@ -307,6 +321,7 @@ JobSpec = Annotated[
     | LabelsSpec
     | JudgedLabelsSpec
     | JudgementImportSpec
+    | QueueFillingSpec
     | SftSpec
     | DpoSpec
     | PrmSpec

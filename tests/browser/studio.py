@@ -70,6 +70,22 @@ class Studio:
             if name not in self._workers:
                 self._workers[name] = self._start([sys.executable, "-m", *module.split()])
 
+    def start_chat(self, **environment: str) -> None:
+        """A real chat worker; nothing happens where there is one already."""
+        if "chat" not in self._workers:
+            self._workers["chat"] = self._start([sys.executable, "-m", "workers.chat"], **environment)
+
+    @property
+    def chat_pid(self) -> int:
+        """The chat worker."""
+        return self._workers["chat"].pid
+
+    def kill_chat(self) -> None:
+        """End it as a power cut would."""
+        process = self._workers.pop("chat")
+        process.kill()
+        process.wait()
+
     def stop_workers(self) -> None:
         """End them as an operator would: their jobs save their place first."""
         for process in self._workers.values():
@@ -108,11 +124,10 @@ class Studio:
         self.redis.stop()
         self._errors.close()
 
-    def _start(self, command: list[str], *, pipes: bool = False) -> subprocess.Popen[bytes]:
+    def _start(self, command: list[str], *, pipes: bool = False, **environment: str) -> subprocess.Popen[bytes]:
         piped = subprocess.PIPE if pipes else subprocess.DEVNULL
-        return subprocess.Popen(
-            command, cwd=ROOT, env=self._environment, stdin=piped, stdout=piped, stderr=self._errors
-        )
+        given = self._environment | environment
+        return subprocess.Popen(command, cwd=ROOT, env=given, stdin=piped, stdout=piped, stderr=self._errors)
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + 600

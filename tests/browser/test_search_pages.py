@@ -55,7 +55,12 @@ def test_from_a_dataset_to_trees_and_labels(studio, page, check_page):
     expect(rows.nth(1)).to_be_visible()
     page.keyboard.press("End")
     expect(rows.last).to_be_focused()
+    page.get_by_label("Text", exact=True).fill("a")
+    page.locator("form[data-tree-find]").evaluate("form => form.submit()")  # as a browser without script does
+    expect(page.locator("#tree-found li").first).to_be_visible()
+    check_page(page, "tree-found")
 
+    page.go_back()
     page.go_back()
     page.get_by_role("link", name="Good trajectories").click()
     check_page(page, "label-new")
@@ -69,6 +74,14 @@ def test_from_a_dataset_to_trees_and_labels(studio, page, check_page):
     check_page(page, "label-set")
     page.get_by_role("link", name="Label sets").click()
     check_page(page, "label-list")
+
+    page.goto(f"{studio.url}/t/{slug}/searches/")
+    page.get_by_role("link", name="New search").first.click()
+    page.get_by_role("button", name="Estimate").click()
+    estimate = page.get_by_role("region", name="Estimate")
+    expect(estimate.get_by_text("By 1 finished search with this policy")).to_be_visible()
+    expect(estimate.get_by_text("evenly spaced, really searched with")).to_be_visible(timeout=240_000)
+    check_page(page, "search-estimate")
 
     page.goto(f"{studio.url}/t/{slug}/searches/")
     page.get_by_role("link", name="First look").click()

@@ -17,6 +17,7 @@ from meds3core.judgements.flagging import FlagRules
 from meds3core.judgements.items import StepAnswer
 from meds3core.sandbox.questions import generate
 from meds3core.types.judgements import Verdict
+from tests.chatting import asked, duel, tree_kept
 from tests.evaluations import measured
 from tests.evolutions import small_loop
 from tests.trees import built_labels, finished_search, search_spec
@@ -32,6 +33,7 @@ from webapp.annotation.models import AnnotationQueue, QueueItem, StepFlag
 from webapp.annotation.queues import QueueSettings, queue_create
 from webapp.annotation.services import step_flag
 from webapp.annotation.work import item_pull, judgement_save
+from webapp.chat.models import Message
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.services import dataset_from_questions
 from webapp.endpoints.services import endpoint_create
@@ -191,6 +193,20 @@ def _evaluation(team: Team) -> Any:
     return measured(team, DatasetVersion.objects.get(pk=_version(team))).pk
 
 
+def _conversation(team: Team) -> Any:
+    return asked(team, "What of it?").conversation_id
+
+
+def _message(team: Team) -> Any:
+    rows = Message.objects.filter(conversation=example(team, "conversation_id"), role="assistant")
+    tree_kept(rows.earliest("id"))
+    return rows.earliest("id").pk
+
+
+def _duel(team: Team) -> Any:
+    return duel(team).pk
+
+
 def _endpoint(team: Team) -> Any:
     name, url = f"walk {Endpoint.objects.count()}", "https://hooks.ward.example/v1"
     with override_settings(OUTBOUND_ALLOW=["hooks.ward.example"]):
@@ -241,6 +257,10 @@ EXAMPLES: dict[str, Callable[[Team], Any]] = {
     "preview_id": _preview,
     "ask": lambda team: "pause",
     "act": lambda team: "lock",
+    "conversation_id": _conversation,
+    "message_id": _message,
+    "duel_id": _duel,
+    "model": lambda team: f"{team.slug}/Of the walk@v1",
 }
 
 _made: dict[tuple[Any, str], Any] = {}
@@ -296,5 +316,5 @@ BODIES: dict[str, Callable[[Team], Any]] = {
 WORDS = {"method", "table", "compared", "form"}
 """Parameters that name no object of anybody."""
 
-OWN_ONLY = {"token_id"}
+OWN_ONLY = {"token_id", "conversation_id", "duel_id"}
 """Objects that their owner alone sees, whatever the role: for others the answer is 404."""

@@ -82,6 +82,10 @@ class Stack:
             process.wait()
         return self.start_web()
 
+    def start_chat(self, name: str = "chat", **environment: str) -> None:
+        """A chat worker; another start is another life of the same one."""
+        self._start(name, ["-m", "workers.chat"], MEDS3_WORKER_NAME=name, OMP_WAIT_POLICY="PASSIVE", **environment)
+
     def start_sweep(self) -> None:
         """The sweep."""
         self._start("sweep", ["-m", "workers.sweep"])

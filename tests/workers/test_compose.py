@@ -26,7 +26,7 @@ from tests.workers.stack import PATIENCE, wait_for
 
 HOST = "studio.hospital.example"
 VARIABLES = {"MEDS3_HOSTS": HOST, "POSTGRES_PASSWORD": "p", "REDIS_PASSWORD": "r"}
-LONG_LIVED = ("web", "sweep", "cpu", "gpu-0")
+LONG_LIVED = ("web", "sweep", "cpu", "chat", "gpu-0")
 SUBMIT = """
 import django; django.setup()
 from meds3core.config.jobs import SelfCheckSpec
@@ -65,12 +65,13 @@ def ours(services: dict) -> dict:
 def test_services_are_those_that_a_server_needs():
     services = compose(**VARIABLES)["services"]
     assert set(services) == {
-        "database", "redis", "prepare", "web", "sweep", "cpu", "no-gpu", "gpu-0", "gpu-1", "gpu-2", "gpu-3", "vllm",
+        "database", "redis", "prepare", "web", "sweep", "cpu", "chat", "chat-gpu",
+        "no-gpu", "gpu-0", "gpu-1", "gpu-2", "gpu-3", "vllm",
         "proxy",
     }  # fmt: skip
     names = [one["environment"].get("MEDS3_WORKER_NAME") for one in ours(services).values()]
     named = [name for name in names if name]
-    assert len(set(named)) == len(named) == 7
+    assert len(set(named)) == len(named) - 1 == 8  # one chat worker or the other
     for name, one in ours(services).items():
         assert one["init"] and one["read_only"] and one["hostname"] == "studio", name
         assert "healthcheck" in one or name == "prepare"
@@ -174,7 +175,7 @@ def test_every_service_runs_by_its_own_command(tmp_path):
 
         ended, *workers = wait_for(lambda: (now := state())[0] not in ("queued", "running") and now, "the self-check")
         assert ended == "succeeded", said("cpu")
-        assert workers == ["cpu@studio", "gpu-0@studio"]
+        assert workers == ["chat@studio", "cpu@studio", "gpu-0@studio"]
         for process in running.values():
             process.send_signal(signal.SIGTERM)
         for name, process in running.items():

@@ -10,15 +10,20 @@ import httpx
 import pytest
 from django.conf import settings
 from django.core.cache import cache
+from django.db import transaction
 
+from meds3core.config.chat import ChatConfig
+from tests.chatting import asked
 from tests.trees import search_spec
 from tests.web.people import World, signed_in, token
 from tests.workers.stack import running_stack, wait_for
 from webapp.accounts.models import AuditEntry
 from webapp.accounts.rules import Role
+from webapp.chat.models import Message
 from webapp.datasets.models import DatasetVersion, QuestionRow, RejectedRow
 from webapp.jobs.models import Checkpoint, Job, JobEvent, JobStage, MetricChunk
 from webapp.jobs.transitions import ENDED
+from webapp.registry.bundled import bundled_ensure
 from webapp.trees.models import Tree
 from webapp.trees.services import arena_read
 
@@ -43,7 +48,8 @@ class Program:
     """Somebody's client of the API, over a real connection."""
 
     def __init__(self, url, bearer):
-        self._client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {bearer}"}, timeout=60)
+        self.headers = {"Authorization": f"Bearer {bearer}"}
+        self._client = httpx.Client(base_url=url, headers=self.headers, timeout=60)
 
     def __call__(self, method, path, **how):
         return self._client.request(method, f"/api/v1/teams/ward-7{path}", **how)
@@ -75,6 +81,7 @@ def studio(tmp_path, world):
         url = stack.start_web(**LOUD)
         stack.start_worker("cpu-m", **LOUD)
         stack.start_worker("gpu-m", queue="gpu", **LOUD)
+        stack.start_chat(**LOUD)
         wait_for(lambda: _answers(url), "the pages")
         stack.url, stack.program = url, Program(url, token(world.by_role[Role.OWNER], world.team, Role.OWNER))
         yield stack
@@ -139,6 +146,7 @@ def test_what_people_write_stays_where_it_belongs(studio, world, tmp_path):
         crashed = ask.done(ask("POST", "/jobs", json={"spec": spec}).json()["id"])
         assert crashed["state"] == "failed"
         answers.append(json.dumps({key: crashed[key] for key in ("error_code", "error_message", "result")}))
+    answers += chatted(studio, world)
     metrics = signed_in(world.operator).get("/metrics").content.decode()
 
     places = {f"an answer {number}": text for number, text in enumerate(answers)} | {"metrics": metrics} | rows()
@@ -146,6 +154,43 @@ def test_what_people_write_stays_where_it_belongs(studio, world, tmp_path):
     assert sum(imported["id"] in text for name, text in places.items() if name.endswith(".log")) >= 1  # they do log
     assert len([name for name in places if name.endswith("/log")]) >= 4
     assert [name for name, text in places.items() if MARKER in text] == []
+
+
+def chatted(studio, world):
+    """What is said in chats, by pages and by programs, rated and too long; gives what was refused."""
+    said = {"model": f"{bundled_ensure().team.slug}/{bundled_ensure().name}", "max_tokens": 30}
+    said["messages"] = [{"role": "system", "content": MARKER}, {"role": "user", "content": f"What is {MARKER}?"}]
+    refused = []
+    with httpx.Client(base_url=f"{studio.url}/v1", headers=dict(studio.program.headers), timeout=120) as client:
+        whole = client.post("/chat/completions", json=said)
+        assert whole.status_code == 200, whole.text
+        assert client.post("/chat/completions", json=said | {"stream": True}).text.endswith("data: [DONE]\n\n")
+        for wrong in (
+            {"messages": [{"role": MARKER, "content": MARKER}]},
+            {"messages": [{"role": "user", "content": f"{MARKER} " * 20_000}]},
+            {"stop": [MARKER] * 9},
+            {"meds3": {"way": MARKER}},
+            {"model": MARKER},
+        ):
+            told = client.post("/chat/completions", json=said | wrong)
+            assert told.status_code in (400, 404)
+            refused.append(told.text)
+    message = asked(world.team, f"What is {MARKER}?", config=ChatConfig(max_tokens=30, system=MARKER))
+    wait_for(lambda: Message.objects.filter(pk=message.pk, state="done").exists(), "an answer")
+    owner = signed_in(message.conversation.owner)
+    place = f"/t/{world.team.slug}/chat/{message.conversation_id}"
+    assert owner.post(f"{place}/messages/{message.pk}/rate/", {"thumb": "1", "comment": MARKER}).status_code == 302
+    owner.post(f"{place}/say/", {"text": f"{MARKER} " * 20_000})
+    owner.post(f"/t/{world.team.slug}/chat/", {"words": MARKER})
+    owner.post(f"{place}/rename/", {"title": MARKER})
+    owner.post(f"{place}/share/", {"shared": "1"})
+    assert MARKER in owner.get(f"{place}/export.json").text
+    with transaction.atomic():
+        broken = asked(world.team, f"What is {MARKER}?")
+        Message.objects.filter(pk=broken.pk).update(config={"way": MARKER})  # breaks in the worker's hands
+    wait_for(lambda: Message.objects.filter(pk=broken.pk, state="failed").exists(), "the turn to fail")
+    owner.post(f"{place}/delete/")
+    return refused
 
 
 def rows():
@@ -157,6 +202,7 @@ def rows():
         Checkpoint: ("name", "path", "label"),
         AuditEntry: ("verb", "subject", "details"),
         RejectedRow: ("reason",),
+        Message: ("error_code", "error_message", "note", "worker"),
         Job: ("title", "error_code", "error_message", "result", "stage"),
     }
     return {

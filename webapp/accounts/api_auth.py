@@ -142,6 +142,11 @@ def team_operation(action: Action) -> Callable[[Operation], Operation]:
     return lambda operation: _declared(operation, Access(action=action))
 
 
+def token_operation(action: Action) -> Callable[[Operation], Operation]:
+    """Who may do this in the team of the token that the request is made with; `request.team` is that team."""
+    return lambda operation: _declared(operation, Access(action=action, by_token=True))
+
+
 def operator_operation(action: OperatorAction) -> Callable[[Operation], Operation]:
     """The instance's operators, signed in on the site: a token speaks for its owner in one team only."""
     return lambda operation: _declared(operation, Access(operator=action))
@@ -169,7 +174,12 @@ def _admitted(request: HttpRequest, caller: Caller) -> Caller:
         return caller
     if access.operator and (caller.token is not None or not caller.user.is_operator):
         raise PermissionDenied("This is for the people who run this instance, signed in on the site.")
-    if access.action is not None:
+    if access.by_token:
+        if caller.token is None:
+            raise HttpError(401, "This takes an API token.")
+        reached = next(iter(caller.reaches()), None)
+        request.team = caller.reach(reached.team.slug if reached else "", access.action or Action.TEAM_VIEW).team  # type: ignore[attr-defined]
+    elif access.action is not None:
         request.team = caller.reach(match.kwargs["team_slug"], access.action).team  # type: ignore[attr-defined]
     request.admitted = access  # type: ignore[attr-defined]
     return caller

@@ -45,6 +45,7 @@ class Action(StrEnum):
     ITEM_DECIDE = "item.decide"
     EVALUATION_VIEW = "evaluation.view"
     EVALUATION_CHANGE = "evaluation.change"
+    CHAT_USE = "chat.use"
     WEBHOOK_MANAGE = "webhook.manage"
     ENDPOINT_MANAGE = "endpoint.manage"
 
@@ -86,6 +87,7 @@ RULES: Mapping[Action, frozenset[Role]] = {
     Action.ITEM_DECIDE: _MANAGERS,  # adjudicate, plant controls, withdraw
     Action.EVALUATION_VIEW: _READERS,
     Action.EVALUATION_CHANGE: _MANAGERS,
+    Action.CHAT_USE: _READERS,  # one's own conversations, and those that others shared
     Action.WEBHOOK_MANAGE: _OWNER,
     Action.ENDPOINT_MANAGE: _OWNER,  # remote engines: questions leave the instance through them
 }

@@ -23,6 +23,9 @@ WORDS: Mapping[str, Mapping[Action, str]] = {
         Action.EVALUATION_VIEW: "Read evaluations",
         Action.EVALUATION_CHANGE: "Delete evaluations",
     },
+    "Chat": {
+        Action.CHAT_USE: "Talk with models, also by the OpenAI-compatible API",
+    },
     "Judging": {
         Action.QUEUE_VIEW: "See queues and their instructions",
         Action.QUEUE_CHANGE: "Make, fill, change and close queues",

@@ -37,6 +37,7 @@ View = Callable[..., Any]
 class Access:
     """Who may call a view. With neither action: everybody (`public`) or whoever is signed in.
 
+    With `by_token` the team is that of the caller's API token, and a page's cookie counts for nothing.
     An operator's page may be opened to whoever is signed in by a setting (`opened_by`), or to machines (`or_token`: any
     valid API token). A path of the API says who may call it by HTTP method (`operations`); the API itself asks.
     """
@@ -46,6 +47,7 @@ class Access:
     operator: OperatorAction | None = None
     opened_by: str = ""
     or_token: bool = False
+    by_token: bool = False
     operations: Mapping[str, "Access"] | None = None
 
 

@@ -11,7 +11,7 @@ from graphlib import TopologicalSorter
 GAP_X, GAP_Y = 10.0, 26.0
 HEAD = 30.0
 """Room for the names of lanes."""
-LETTER = 6.8
+LETTER = 7.3
 """Width of a letter of the title, about."""
 
 

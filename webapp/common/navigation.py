@@ -42,8 +42,8 @@ WORK = (
     Entry("Models", "box", "model-list", Action.MODEL_VIEW),
     Entry("Evaluations", "chart-bar", "evaluation-list", Action.EVALUATION_VIEW),
     Entry("Judging", "pencil-check", "queue-list", Action.QUEUE_VIEW),
+    Entry("Chat", "message-circle", "chat-list", Action.CHAT_USE),
     Entry("Jobs", "player-play", "job-list", Action.JOB_VIEW),
-    # Chat comes with its action in webapp.accounts.rules.
 )
 TEAM = (
     Entry("Members", "users", "team-members", Action.TEAM_VIEW),

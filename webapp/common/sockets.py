@@ -155,7 +155,7 @@ class GuardedSocket(AsyncWebsocketConsumer):
         except NotAdmitted as refusal:
             await self._let_go(refusal.code)
         except Exception as error:  # the page comes back and catches up
-            log.warning("a socket broke: %s", type(error).__name__, exc_info=True)
+            log.warning("a socket broke: %s", type(error).__name__)  # its words may quote what somebody said
             await self._let_go(BROKEN)
 
     async def _let_go(self, code: int) -> None:

@@ -1,7 +1,7 @@
 """The REST API under `/api/v1/`: one place where every app adds its router, one shape of errors (RFC 9457)."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -20,6 +20,8 @@ from webapp.annotation.api_outcome import router as outcome
 from webapp.annotation.api_queues import router as queues
 from webapp.annotation.api_review import router as review
 from webapp.annotation.api_work import router as judging
+from webapp.chat.openai_api import ERRORS as OPENAI_ERRORS
+from webapp.chat.openai_api import router as openai
 from webapp.common.access import PUBLIC, Access, access_of, declared, operator_page
 from webapp.common.invalid import what_is_wrong
 from webapp.common.problems import problem
@@ -42,21 +44,24 @@ log = structlog.get_logger(__name__)
 class Api(NinjaAPI):
     """An API whose every operation says who may call it, as views do, and whose errors have one shape."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(auth=[TokenAuth(), PageAuth()], **options)
-        for kind, answer in _ANSWERS.items():
+    def __init__(self, *, errors: Mapping[type[Exception], Any] | None = None, **options: Any) -> None:
+        super().__init__(**{"auth": [TokenAuth(), PageAuth()], **options})
+        for kind, answer in (errors or _ANSWERS).items():
             self.add_exception_handler(kind, answer)
 
     def _get_urls(self) -> list[URLPattern | URLResolver]:
         patterns = super()._get_urls()
+        views: dict[str, Any] = {}
         for pattern in patterns:
             if pattern.name == "api-root":
                 declared(pattern.callback, PUBLIC)  # answers 404, always; ninja asks it for its own path
                 continue
             if access_of(pattern.callback) is not None:  # the description of the API
                 continue
-            operations = inspect.getclosurevars(pattern.callback).nonlocals["self"].operations
-            pattern.callback.access = Access(public=True, operations=_declarations(operations))
+            view, path = inspect.getclosurevars(pattern.callback).nonlocals["self"], str(pattern.pattern)
+            if views.setdefault(path, view) is not view:  # ninja asks the first one alone: 405 for the other
+                raise ImproperlyConfigured(f"two routers have operations of {path}: put them into one")
+            pattern.callback.access = Access(public=True, operations=_declarations(view.operations))
         return patterns
 
 
@@ -157,3 +162,13 @@ for router in (
     webhooks,
 ):
     api.add_router("", router)
+
+openai_api = Api(
+    title="OpenAI-compatible API",
+    urls_namespace="openai",
+    auth=[TokenAuth()],
+    errors=OPENAI_ERRORS,
+    docs_url=None,
+    openapi_url=None,
+)
+openai_api.add_router("", openai)

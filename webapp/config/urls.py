@@ -4,8 +4,9 @@ from django.urls import include, path
 
 from webapp.accounts import urls as accounts
 from webapp.annotation import urls as annotation
+from webapp.chat import urls as chat
 from webapp.common import views as common
-from webapp.config.api import api
+from webapp.config.api import api, openai_api
 from webapp.datasets import urls as datasets
 from webapp.endpoints import urls as endpoints
 from webapp.evaluations import urls as evaluations
@@ -27,6 +28,7 @@ urlpatterns = [
     path("", include(jobs.instance)),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", api.urls),
+    path("v1/", openai_api.urls),
     path("t/<slug:team_slug>/", include(accounts.team)),
     path("t/<slug:team_slug>/", include(jobs.team)),
     path("t/<slug:team_slug>/", include(uploads.team)),
@@ -39,6 +41,7 @@ urlpatterns = [
     path("t/<slug:team_slug>/", include(evaluations.team)),
     path("t/<slug:team_slug>/", include(webhooks.team)),
     path("t/<slug:team_slug>/", include(endpoints.team)),
+    path("t/<slug:team_slug>/", include(chat.team)),
 ]
 
 handler400 = "webapp.common.errors.bad_request"

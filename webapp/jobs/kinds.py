@@ -48,6 +48,9 @@ KINDS: Mapping[str, Kind] = {
     "judgement-import": Kind(
         "Import of judgements", Queue.CPU, longest_hours=24, offered=True, goes_on=True, needs=Action.QUEUE_CHANGE
     ),
+    "queue-filling": Kind(
+        "Filling of a queue", Queue.CPU, longest_hours=24, offered=True, goes_on=True, needs=Action.QUEUE_CHANGE
+    ),
     "sft": Kind("Fine-tuning", Queue.GPU, offered=True),
     "dpo": Kind("Preference training", Queue.GPU, offered=True),
     "prm": Kind("Process reward model", Queue.GPU, offered=True),

@@ -4,6 +4,7 @@
      opening()         query string for every (re)connection, so that the server sends what was missed: "after=17"
      receive(message)  one JSON message
      quiet             says nothing of the connection
+   What it gives back has say(text), for sockets that listen.
    The state of the connection stands in the page's [data-live-state]. */
 "use strict";
 
@@ -80,6 +81,7 @@ studio.follow = (path, { opening = () => "", receive, quiet = false }) => {
     if (event.persisted) location.reload();
   });
   connect();
+  return { say: (text) => socket.readyState === WebSocket.OPEN && socket.send(text) };
 };
 
 /* Puts a part of a page in place, as the server drew it; the keyboard's focus stays where it was. */

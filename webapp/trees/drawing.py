@@ -27,7 +27,18 @@ _DIGITS = 9
 
 def tree_columns(*, tree: Tree, scores: Sequence[TreeScore], flagged: Collection[int] = ()) -> dict[str, Any]:
     """Of a finished tree, with the reward models' scores and the nodes that people flagged."""
-    line = arena_read(bytes(tree.arena))
+    return record_columns(line=arena_read(bytes(tree.arena))) | {
+        "flagged": sorted(flagged),
+        "scores": [
+            {"model": str(score.model_id), "name": str(score.model), "values": [_short(each) for each in score.scores]}
+            for score in scores
+            if score.scores
+        ],
+    }
+
+
+def record_columns(*, line: str) -> dict[str, Any]:
+    """Of a tree as its line has it (`meds3core.data.trees.tree_line`), without what was said or found out since."""
     nodes = json.loads(line)["nodes"]  # what is as by default stands in no line
     return _columns(
         parents=[node["parent"] for node in nodes],
@@ -41,12 +52,8 @@ def tree_columns(*, tree: Tree, scores: Sequence[TreeScore], flagged: Collection
     ) | {
         "state": "done",
         "growth": _growth(line) if len(nodes) <= MOST_REPLAYED else None,
-        "flagged": sorted(flagged),
-        "scores": [
-            {"model": str(score.model_id), "name": str(score.model), "values": [_short(each) for each in score.scores]}
-            for score in scores
-            if score.scores
-        ],
+        "flagged": [],
+        "scores": [],
     }
 
 

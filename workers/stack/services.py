@@ -47,6 +47,14 @@ def services(*, host: str, port: int, redis_configuration: Path, grace_seconds: 
         Service("redis", 10, (redis_binary(), str(redis_configuration)), start_seconds=1),
         Service("web", 20, web_command(host, port), stop_seconds=WEB_GRACE_SECONDS + 10),
         Service("sweep", 30, (sys.executable, "-m", "workers.sweep"), late=True),
+        Service(
+            "chat",
+            35,
+            (sys.executable, "-m", "workers.chat"),
+            {NAME_VARIABLE: f"chat@{socket.gethostname()}", "OMP_WAIT_POLICY": "PASSIVE"},
+            stop_seconds=MARGIN_SECONDS,
+            late=True,
+        ),
         *(_worker(Queue.CPU, name, more, grace_seconds) for name, more in [("cpu", {})]),
         *(_worker(Queue.GPU, name, more, grace_seconds) for name, more in _gpus()),
     ]

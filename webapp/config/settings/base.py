@@ -83,6 +83,7 @@ INSTALLED_APPS = [
     "webapp.annotation",
     "webapp.evaluations",
     "webapp.training",
+    "webapp.chat",
     "webapp.webhooks",
 ]
 
@@ -296,6 +297,21 @@ JOBS_LONGEST_HOURS: dict[str, float] = {
 """How long jobs of a kind may be worked on, `search=48,import=2`; others as webapp.jobs.kinds says."""
 JOBS_THIN_AFTER_HOURS = env.float("MEDS3_JOBS_THIN_AFTER", default=24.0)
 """So long after a job's end most of its progress events are forgotten."""
+
+# --- chat ----------------------------------------------------------------------------------------------------------
+
+CHAT_ENGINE = env.str("MEDS3_CHAT_ENGINE", default="auto")
+"""What answers chats: `transformers`, `vllm`, or `auto`: vLLM where there is a GPU and it is installed."""
+CHAT_TURNS = env.int("MEDS3_CHAT_TURNS", default=64)
+"""Turns that one chat worker answers at once; others wait in a queue."""
+CHAT_MEMORY_SHARE = env.float("MEDS3_CHAT_MEMORY_SHARE", default=0.5)
+"""Share of the device's memory that the weights of the loaded models may take."""
+CHAT_IDLE_SECONDS = env.float("MEDS3_CHAT_IDLE", default=900.0)
+"""A model that nobody asked for so long is unloaded; with the last one the device is given back."""
+CHAT_GRACE_SECONDS = env.float("MEDS3_CHAT_GRACE", default=30.0)
+"""How long answers in flight may go on when a job asks for the device."""
+CHAT_DAYS: int | None = env.int("MEDS3_CHAT_DAYS", default=0) or None
+"""For how long conversations are kept that nobody goes on with, unless the team says otherwise; 0: for ever."""
 
 CHANNEL_LAYERS = {
     "default": {
