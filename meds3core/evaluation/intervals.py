@@ -26,7 +26,7 @@ RESAMPLES = 2000
 _CELLS = 400_000
 """Weights held at once: few enough to stay in a core's cache."""
 
-Method = Literal["wilson", "bootstrap", "cluster-bootstrap", "paired-bootstrap"]
+Method = Literal["wilson", "bootstrap", "cluster-bootstrap", "paired-bootstrap", "jackknife"]
 
 
 class Resampling(TypedDict):

@@ -109,18 +109,56 @@ def test_votes_make_a_ranking_and_outlive_what_was_said(world):
     blind = duel(world.team)
     first_is_left = blind.left.policy == bundled_ensure()
     voted(blind, "left" if first_is_left else "right")
-    (winner, *_) = ranking_of(team=world.team, blind_only=False)
+    (winner, *_) = ranking_of(team=world.team, blind_only=False).models
     assert winner.name == str(bundled_ensure()) and (winner.wins, winner.ties, winner.losses) == (3, 1, 0)
     assert winner.strength.low < winner.strength.value < winner.strength.high
-    (only, *_) = ranking_of(team=world.team, blind_only=True)
+    (only, *_) = ranking_of(team=world.team, blind_only=True).models
     assert only.votes == 1
     owner = signed_in(owner_of(world.team))
     assert "Preferred to another one" in owner.get(f"/t/{world.team.slug}/chat/comparisons/?all=1").text
     duel_delete(actor=Actor(held.owner), duel=held)
     assert Duel.objects.count() == 1 and Conversation.objects.filter(door="duel").count() == 2
-    assert ranking_of(team=world.team, blind_only=False)[0].votes == 4
+    assert ranking_of(team=world.team, blind_only=False).models[0].votes == 4
     told = json.dumps(list(AuditEntry.objects.values_list("subject", "details")), default=str)
     assert "One?" not in told
+
+
+def test_one_persons_many_comparisons_are_one_voters(world):
+    for _ in range(3):
+        voted(duel(world.team, blind=False), "left")
+    found = ranking_of(team=world.team, blind_only=False)
+    assert (found.voters, found.has_intervals) == (1, False)
+    owner = signed_in(owner_of(world.team))
+    page = owner.get(f"/t/{world.team.slug}/chat/comparisons/?all=1").text
+    assert "one person's" in page and "[" not in page[page.index("<tbody>") : page.index("</tbody>")]
+    other = DuelVote.objects.earliest("pk")
+    DuelVote.objects.filter(pk=other.pk).update(voter=world.by_role[Role.VIEWER])
+    voted(duel(world.team, blind=False), "left")
+    found = ranking_of(team=world.team, blind_only=False)
+    assert found.voters == 2 and [one.strength.n for one in found.models if one.name == str(bundled_ensure())] == [2]
+    assert "another 2 people" in owner.get(f"/t/{world.team.slug}/chat/comparisons/?all=1").text
+
+
+def test_votes_of_a_deleted_account_stand_each_for_its_comparison(world):
+    for _ in range(2):
+        held = duel(world.team, blind=False)
+        voted(held, "left"), voted(held, "left", "Two?")
+    assert ranking_of(team=world.team, blind_only=False).voters == 1
+    DuelVote.objects.update(voter=None)
+    assert ranking_of(team=world.team, blind_only=False).voters == 2
+
+
+def test_votes_are_read_once_for_the_ranking_of_them(world, django_assert_num_queries):
+    wanted = {"team": world.team, "blind_only": False}
+    for verdict in ("left", "right"):
+        voted(duel(world.team, blind=False), verdict)
+        with django_assert_num_queries(3):
+            first = ranking_of(**wanted)
+        with django_assert_num_queries(2):
+            assert ranking_of(**wanted) == first
+    assert sum(one.votes for one in first.models) == 4, "the second vote was not overlooked"
+    assert ranking_of(team=world.team, blind_only=True).models == ()
+    assert ranking_of(team=world.other_team, blind_only=False).models == (), "another team's votes are not its"
 
 
 def test_comparisons_are_ones_own_and_are_forgotten_in_time(world, settings):

@@ -5,18 +5,18 @@ drawn by lot, and nothing that is sent says which model is which until somebody 
 """
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.core.cache import cache
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 from django.http import Http404
 
 from meds3core.config.chat import ChatConfig
 from meds3core.errors import ContextOverflow
-from meds3core.evaluation.preference import Ranked, Vote, ranking
+from meds3core.evaluation.preference import Ranking, Vote, ranking
 from webapp.accounts.actors import Actor
 from webapp.accounts.models import Team, User
 from webapp.chat import services
@@ -28,6 +28,8 @@ from webapp.registry.models import Endpoint, ModelVersion
 
 MOST_VOTES = 20_000
 """The newest of a team, which its ranking is made of."""
+RANKING_SECONDS = 24 * 3600
+"""For how long a ranking is kept that nobody voted on since."""
 
 HALVES = {
     DuelVote.Verdict.LEFT: 1.0,
@@ -220,14 +222,37 @@ def _fresh(side: Conversation) -> Conversation:
     return side
 
 
-def ranking_of(*, team: Team, blind_only: bool) -> tuple[Ranked, ...]:
-    """The team's models by what people voted, of the newest `MOST_VOTES`. Models keep their last name."""
+def ranking_of(*, team: Team, blind_only: bool) -> Ranking:
+    """The team's models by what people voted, of the newest `MOST_VOTES`. Models keep their last name.
+
+    Computed once for the votes there are: a vote is never changed, only its voter can be forgotten.
+    """
     rows = DuelVote.objects.filter(team=team)
     if blind_only:
         rows = rows.filter(blind=True)
-    found: Sequence[DuelVote] = list(rows.order_by("-pk")[:MOST_VOTES])
-    names: dict[str, str] = {}
-    for row in reversed(found):
-        names |= {row.left: row.left_name, row.right: row.right_name}
-    votes = [Vote(row.left, row.right, HALVES[DuelVote.Verdict(row.verdict)], row.group) for row in found]
-    return tuple(each.model_copy(update={"name": names[each.name]}) for each in ranking(votes))
+    newest = rows.order_by("-pk").values_list("pk", flat=True).first()
+    if newest is None:
+        return Ranking()
+    votes = rows.aggregate(votes=Count("pk"), named=Count("voter"))
+    key = f"chat-ranking:{team.pk}:{blind_only:d}:{newest}:{votes['votes']}:{votes['named']}"
+    kept = cache.get(key)
+    if kept is not None:
+        return Ranking.model_validate_json(kept)
+    found = _ranked(rows)
+    cache.set(key, found.model_dump_json(), RANKING_SECONDS)
+    return found
+
+
+def _ranked(rows: QuerySet[DuelVote]) -> Ranking:
+    columns = ("left", "right", "left_name", "right_name", "verdict", "voter", "group")
+    votes, names = [], {}
+    for left, right, left_name, right_name, verdict, voter, group in rows.order_by("-pk").values_list(*columns)[
+        :MOST_VOTES
+    ]:
+        names.setdefault(left, left_name)
+        names.setdefault(right, right_name)
+        # Whose account was deleted is nobody any more: their comparisons stand each for itself.
+        votes.append(Vote(left, right, HALVES[DuelVote.Verdict(verdict)], voter or group, group))
+    found = ranking(votes)
+    models = tuple(each.model_copy(update={"name": names[each.name]}) for each in found.models)
+    return found.model_copy(update={"models": models})
