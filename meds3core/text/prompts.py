@@ -7,6 +7,7 @@ the hash of the prompt is stored with everything it made.
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from meds3core.engines.base import Message, Prompt
@@ -101,6 +102,32 @@ class PromptTemplate(Record):
         content += "\n\n" + _ASK["plan"].format(steps=steps)
         system = (Message("system", SYSTEM),) if SYSTEM else ()
         return Prompt((*system, Message("user", content)))
+
+
+class ConversationPrompt(PromptTemplate):
+    """A template at the end of a conversation: the same words around what was said last, after all that came before.
+
+    What is asked for as the question is what reward models and verifiers read; the policy reads the conversation.
+    """
+
+    before: tuple[Message, ...]
+    last: str
+    """What is to be answered, in place of the question."""
+
+    @property
+    def hash(self) -> str:
+        """Of the template's texts and the conversation."""
+        turns = [f"{turn.role}:{turn.content}" for turn in (*self.before, Message("user", self.last))]
+        return hashlib.blake2b("\0".join([super().hash, *turns]).encode(), digest_size=16).hexdigest()
+
+    def messages(self, question: str, answer_form: str, instruction: Instruction) -> tuple[Message, ...]:
+        """The turns before the policy's own."""
+        return (*self.before, *super().messages(self.last, answer_form, instruction))
+
+    def plan(self, question: str, answer_form: str, bodies: Sequence[str]) -> Prompt:
+        """The planning prompt."""
+        prompt = super().plan(self.last, answer_form, bodies)
+        return replace(prompt, messages=(*self.before, *prompt.messages))
 
 
 TEMPLATES = {

@@ -22,7 +22,7 @@ from webapp.registry.bundled import bundled_ensure
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import model_folder
 from workers.chatting.device import Device
-from workers.chatting.engines import Engines
+from workers.chatting.engines import ANOTHER, Engines
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.django_db(transaction=True)]
 
@@ -68,7 +68,8 @@ def by_hand(world, tmp_path):
 
 def another_policy(world) -> ModelVersion:
     first = bundled_ensure()
-    row = ModelVersion.objects.create(team=world.team, name="Another", number=1, kind="policy", ready=True)
+    number = ModelVersion.objects.filter(team=world.team, name="Another").count() + 1
+    row = ModelVersion.objects.create(team=world.team, name="Another", number=number, kind="policy", ready=True)
     shutil.copytree(model_folder(model_id=first.pk), model_folder(model_id=row.pk), dirs_exist_ok=True)
     return row
 
@@ -148,6 +149,44 @@ def test_who_needs_what_is_loaded_does_not_wait_behind_a_load_but_not_for_ever(w
         assert served.count("policy") > 2, "who came later was let through"
         assert "other" in served, "who waits is not forgotten"
         await asyncio.gather(waiting, *busy)
+
+    by_hand(play)
+
+
+def test_who_waits_hears_what_it_waits_for_itself(world, by_hand, settings):
+    policy, other, third = bundled_ensure(), another_policy(world), another_policy(world)
+    room_for(settings, weights(policy))
+
+    async def play(engines):
+        notes = {each: [] for each in ("used", "first", "same", "late", "else")}
+
+        def hears(who):
+            async def tell(note):
+                notes[who].append(note)
+
+            return tell
+
+        async def turn(model, who):
+            async with engines.local(model.pk, None, hears(who)):
+                pass
+
+        async with engines.local(policy.pk, None, hears("used")):
+            before = list(notes["used"])
+            begun = {
+                who: asyncio.create_task(turn(model, who))
+                for who, model in {"first": other, "same": other, "else": third}.items()
+            }
+            while not all(notes[who] for who in begun):  # noqa: ASYNC110 - looked at from outside
+                await asyncio.sleep(0.01)
+            begun["late"] = asyncio.create_task(turn(other, "late"))
+            while not notes["late"]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await asyncio.gather(*begun.values())
+        assert notes["used"] == before == ["Loading the model."], "who is answered waits for nothing"
+        room = "Waiting until another model is not needed any more."
+        for who, beginning in {"first": room, "same": room, "late": room, "else": ANOTHER}.items():
+            assert (notes[who][0], notes[who][-1]) == (beginning, "Loading the model."), who
+            assert len(notes[who]) == len([1 for at, note in enumerate(notes[who]) if note != notes[who][at - 1]])
 
     by_hand(play)
 

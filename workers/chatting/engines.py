@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +18,7 @@ from uuid import UUID
 
 import psutil  # type: ignore[import-untyped]
 from django.conf import settings
+from django.db import DatabaseError
 
 from meds3core.config.decoding import ScorerConfig
 from meds3core.config.engine import EngineConfig, TransformersEngineConfig, VllmEngineConfig
@@ -38,6 +39,9 @@ log = logging.getLogger(__name__)
 
 Key = tuple[str, UUID]
 """`policy` or `prm`, and which."""
+
+ANOTHER = "Waiting until another model is loaded."
+"""What the others are told while the next in line has its model loaded."""
 
 PATIENCE_SECONDS = 20.0
 """After so long a wait for room, those whose models are loaded wait behind it too: else it might never come."""
@@ -64,6 +68,23 @@ class Loaded:
         return self.closing is None and getattr(self.thing, "works", True)
 
 
+@dataclass(eq=False)
+class Waiting:
+    """A turn that waits for models."""
+
+    keys: frozenset[Key]
+    tell: Tell
+    told: str = ""
+
+    async def hear(self, note: str, about: frozenset[Key] | None) -> None:
+        """Tell the turn what it waits for; of models that are not its own, only that others come first."""
+        words = note if about is None or about & self.keys else ANOTHER
+        if words != self.told:
+            self.told = words
+            with suppress(DatabaseError):  # a convenience: the next one may get through
+                await self.tell(words)
+
+
 class Engines:
     """What is in memory, by what it is."""
 
@@ -77,6 +98,9 @@ class Engines:
         """One at a time makes room and loads; what is loaded is used without passing it."""
         self._left = asyncio.Event()
         self._short_since: float | None = None
+        self._waiting: list[Waiting] = []
+        self._said: tuple[str, frozenset[Key] | None] | None = None
+        """What whoever is at the gate waits for, and the models that it is about; None: the device, for all."""
 
     @property
     def is_loading(self) -> bool:
@@ -142,12 +166,27 @@ class Engines:
     async def _take(self, keys: Sequence[Key], tell: Tell) -> dict[Key, Loaded]:
         overdue = self._short_since is not None and time.monotonic() - self._short_since > PATIENCE_SECONDS
         found = None if overdue else self._ready(keys)
-        if found is None:
+        return self._used(found) if found is not None else await self._wait(Waiting(frozenset(keys), tell), keys)
+
+    async def _wait(self, waiting: Waiting, keys: Sequence[Key]) -> dict[Key, Loaded]:
+        self._waiting.append(waiting)
+        try:
+            if self._said is not None:
+                await waiting.hear(*self._said)
             async with self._gate:
-                while (found := self._ready(keys)) is None:
-                    await self._prepare(keys, tell)
-                return self._used(found)
-        return self._used(found)
+                try:
+                    while (found := self._ready(keys)) is None:
+                        await self._prepare(keys)
+                    return self._used(found)
+                finally:
+                    self._said = None
+        finally:
+            self._waiting.remove(waiting)
+
+    async def _say(self, note: str, about: frozenset[Key] | None = None) -> None:
+        """What is waited for now, to all that wait."""
+        self._said = note, about
+        await asyncio.gather(*(each.hear(note, about) for each in self._waiting))
 
     def _ready(self, keys: Sequence[Key]) -> dict[Key, Loaded] | None:
         """All of them, if all can be used now. Nothing may be awaited between this and `_used`."""
@@ -162,18 +201,18 @@ class Engines:
             each.users += 1
         return found
 
-    async def _prepare(self, keys: Sequence[Key], tell: Tell) -> None:
+    async def _prepare(self, keys: Sequence[Key]) -> None:
         """One more of what these need. Holds none of them meanwhile."""
         if self._loading is not None and not self._loading.done():  # for somebody who has gone
             await asyncio.wait({self._loading})
         if not self.device.held:
-            await self.device.take(tell)
+            await self.device.take(self._say)
         needs = {key: await self._read(_bytes_of, key[1]) for key in keys}
-        await self._make_room(needs, tell)
+        await self._make_room(needs)
         key = next((key for key in keys if key not in self._loaded), None)
         if key is None:
             return
-        await tell("Loading the model.")
+        await self._say("Loading the model.", frozenset({key}))
         # A thread that loads cannot be broken off: who goes away leaves the model to whoever comes next.
         self._loading = asyncio.create_task(self._load(key, needs[key]))
         self._loading.add_done_callback(lambda task: task.cancelled() or task.exception())
@@ -185,7 +224,7 @@ class Engines:
         self._loaded[key] = loaded
         log.info("loaded %s %s", *key)
 
-    async def _make_room(self, needs: Mapping[Key, int], tell: Tell) -> None:
+    async def _make_room(self, needs: Mapping[Key, int]) -> None:
         """Until all of these fit, beside what others use. Those of them that are there stay, unless they broke."""
         budget = memory_budget(self.device)
         need = sum(needs.values())
@@ -209,7 +248,7 @@ class Engines:
                 elif not told:
                     told = True
                     self._short_since = time.monotonic()
-                    await tell("Waiting until another model is not needed any more.")
+                    await self._say("Waiting until another model is not needed any more.", frozenset(needs))
                 else:
                     await self._left.wait()
         finally:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from meds3core.config.chat import ChatConfig
 from meds3core.engines.base import Message, Prompt
-from meds3core.text.prompts import TEMPLATES, answer_form
+from meds3core.text.prompts import TEMPLATES, ConversationPrompt, answer_form
 from meds3core.text.steps import OPENER, SEPARATOR, header, render_step, split
 from webapp.chat.questions import question_of
 
@@ -27,16 +27,26 @@ def asked(history: Sequence[tuple[str, str]], config: ChatConfig, made_for: str 
     answer goes on from, as an earlier turn wrote it.
     """
     in_steps = bool(spans(given)) if given else config.form == "steps" or (config.form == "auto" and made_for == STEPS)
-    turns = [Message(role, text) for role, text in history]  # type: ignore[arg-type]
-    if config.system:
-        turns.insert(0, Message("system", config.system))
     if not in_steps:
-        return Asked(Prompt(tuple(turns), (given,) if given else ()), given, False)
-    if made_for != STEPS and turns[-1].role == "user":
-        question = question_of(history)
-        turns[-1:] = TEMPLATES["guided"].messages(turns[-1].content, answer_form(question), "finish")
+        return Asked(Prompt(_turns(history, config), (given,) if given else ()), given, False)
+    question = question_of(history)
+    turns = conversation_prompt(history, config, made_for).messages(question.text, answer_form(question), "finish")
     pieces = pieces_of(given) if given else (render_step(0, OPENER), header(1))
-    return Asked(Prompt(tuple(turns), pieces), "".join(pieces), True)
+    return Asked(Prompt(turns, pieces), "".join(pieces), True)
+
+
+def conversation_prompt(
+    history: Sequence[tuple[str, str]], config: ChatConfig, made_for: str | None
+) -> ConversationPrompt:
+    """How steps are asked for at the end of this conversation, which ends with what is to be answered."""
+    *before, last = _turns(history, config)
+    template = TEMPLATES["plain" if made_for == STEPS else "guided"]
+    return ConversationPrompt(name=template.name, version=template.version, before=tuple(before), last=last.content)
+
+
+def _turns(history: Sequence[tuple[str, str]], config: ChatConfig) -> tuple[Message, ...]:
+    system = (Message("system", config.system),) if config.system else ()
+    return (*system, *(Message(role, text) for role, text in history))  # type: ignore[arg-type]
 
 
 def pieces_of(given: str) -> tuple[str, ...]:

@@ -3,25 +3,28 @@
 import asyncio
 import contextlib
 import zlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from meds3core.config.chat import ChatConfig
-from meds3core.config.search import PRESETS, SearchConfig
+from meds3core.config.search import PRESETS, DrawConfig, SearchConfig
 from meds3core.data.trees import tree_line
 from meds3core.decoding.metering import MeteredEngine, SharedScorer
 from meds3core.decoding.tree import answer_by_tree
-from meds3core.engines.base import Engine
+from meds3core.engines.base import Completion, Engine, Request
 from meds3core.search.tree import GrowingTree
-from meds3core.text.prompts import TEMPLATES
-from meds3core.text.steps import render_trajectory
+from meds3core.text.steps import header, render_trajectory, split
 from meds3core.types.question import OpenQuestion
 from webapp.chat.turns import Claimed
 from workers.chatting.engines import Tell
+from workers.chatting.prompts import conversation_prompt
 from workers.chatting.writing import Writing
 
 TELL_SECONDS = 1.0
 LONGEST_STEP = 256
 """Tokens of a step; of all that follows it, what the settings say."""
+DRAWN_AT = 0.7
+"""Temperature of the moves where the settings say 0: greedy ones would all be the same."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,55 @@ def search_config(config: ChatConfig) -> SearchConfig:
         "max_nodes": config.nodes,
         "step_tokens": min(LONGEST_STEP, config.max_tokens),
         "rollout_tokens": config.max_tokens,
+        "step_draw": DrawConfig(temperature=config.temperature or DRAWN_AT, top_p=config.top_p),
         "mode": "inference",
         "simulation": "scorer",
     }
     return SearchConfig.model_validate(values)
+
+
+class StoppingEngine(MeteredEngine):
+    """Ends a path for good where a stop string of the person's stands in its text, headers of steps included.
+
+    A search asks for a path bit by bit and knows nothing of such strings: what would follow an end is empty here.
+    """
+
+    def __init__(self, inner: Engine, stop: Sequence[str]) -> None:
+        super().__init__(inner)
+        self._stop = tuple(stop)
+        self._ended: set[tuple[str, ...]] = set()
+        """Paths that are over, by the bodies of their steps."""
+
+    async def generate(self, request: Request) -> Completion:
+        """The engine's completion up to the first stop string."""
+        pieces, own = request.prompt.pieces, request.sampling.stop
+        so_far = "".join(pieces)
+        given = len(pieces[0] + header(1))  # not generated: what stands there ends nothing
+        if self._first(so_far, given) is not None or self._is_over(so_far):
+            return Completion("", "stop", 0, 0)
+        # A step that ends at the next one's header: which string ended it no engine says, so ours are looked for after.
+        sampling = replace(request.sampling, stop=own or self._stop)
+        completion = await super().generate(replace(request, sampling=sampling))
+        whole = so_far + completion.text
+        end = self._first(whole, given)
+        if end is None and not (completion.finish == "stop" and not own):
+            return completion
+        text = whole[len(so_far) : end]
+        if text.strip():
+            self._ended.add(_bodies(so_far + text))
+        return replace(completion, text=text, finish="stop")
+
+    def _first(self, text: str, since: int) -> int | None:
+        found = [at for each in self._stop if (at := text.find(each, since)) >= 0]
+        return min(found, default=None)
+
+    def _is_over(self, so_far: str) -> bool:
+        bodies = _bodies(so_far)
+        return any(bodies[:count] in self._ended for count in range(1, len(bodies) + 1))
+
+
+def _bodies(text: str) -> tuple[str, ...]:
+    return tuple(body for step in split(text) if (body := step.body.strip()))
 
 
 async def searched(
@@ -61,7 +109,8 @@ async def searched(
     made_for: str | None,
 ) -> Searched:
     """Grow a tree over what was asked. Raises what engine and reward model raise; cancelled, it keeps the count."""
-    config, metered = search_config(turn.config), MeteredEngine(engine)
+    config, stop = search_config(turn.config), turn.config.stop
+    metered = StoppingEngine(engine, stop) if stop else MeteredEngine(engine)
     grown = 0
 
     def watch(tree: GrowingTree) -> None:
@@ -74,7 +123,7 @@ async def searched(
             await asyncio.sleep(TELL_SECONDS)
             await tell(f"Searching: {grown} of at most {config.max_nodes} steps of the tree.")
 
-    prompt = TEMPLATES[made_for if made_for in TEMPLATES else "guided"]  # type: ignore[index]
+    prompt = conversation_prompt(turn.history, turn.config, made_for)
     teller = asyncio.create_task(telling())
     try:
         found, tree = await answer_by_tree(

@@ -209,11 +209,9 @@ class ChatWorker:
         telling = asyncio.create_task(out.tell())
 
         async def tell(note: str) -> None:
-            # What one waits for, all wait for that have not begun.
-            about = [pk for pk, (each, _) in self._live.items() if not each.text] if note else [turn.id]
             if note or turn.id in self._noted:
-                self._noted = self._noted.union(about) if note else self._noted - {turn.id}
-                await self._read(turns.turns_note, ids=about, note=note)
+                self._noted = self._noted | {turn.id} if note else self._noted - {turn.id}
+                await self._read(turns.turns_note, ids=[turn.id], note=note)
 
         current = asyncio.current_task()
         write: Callable[..., Any] = turns.turn_end
