@@ -60,6 +60,13 @@ class EngineError(AppError):
 
     code = "engine"
 
+    @classmethod
+    def because(cls, words: str, error: Exception | None) -> "EngineError":
+        """With what it comes of, whose frames are let go: they hold what was computed with."""
+        made = cls(words)
+        made.__cause__ = error.with_traceback(None) if error is not None else None
+        return made
+
 
 class Cancelled(Meds3Error):
     """The work was cancelled; nobody needs to act."""

@@ -1,6 +1,8 @@
 """What only a GPU can show. Skipped without one; `python -m pytest tests/gpu` on a machine that has one."""
 
 import asyncio
+import subprocess
+import sys
 from importlib.util import find_spec
 
 import pytest
@@ -140,3 +142,23 @@ def test_closing_with_requests_in_flight_gives_the_memory_back():
 
     assert len(asyncio.run(run())) == 32
     assert held() - before < 1 << 20
+
+
+LOSE = """
+import torch
+from meds3core.engines.lost import lost_device
+there = torch.zeros(3, device="cuda")
+for act, lost in ((lambda: torch.zeros(1 << 50, device="cuda"), False), (lambda: there + torch.ones(2).cuda(), False),
+                  (lambda: there[torch.tensor([7], device="cuda")].cpu(), True), (lambda: there.cpu(), True)):
+    try:
+        act()
+    except RuntimeError as error:
+        assert (lost_device(error) is not None) == lost, error
+    else:
+        raise SystemExit("no error")
+"""
+
+
+def test_a_device_that_is_lost_to_its_process_is_told_from_one_that_is_full():
+    done = subprocess.run([sys.executable, "-c", LOSE], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]

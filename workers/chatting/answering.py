@@ -15,6 +15,7 @@ from typing import Any
 from meds3core.decoding.metering import MeteredScorer, SharedScorer
 from meds3core.decoding.strategies import STRATEGIES, sample_score
 from meds3core.engines.base import Completion, Engine, Request, Sampling
+from meds3core.engines.lost import lost_device
 from meds3core.errors import ConfigError, ContextOverflow, EngineError
 from meds3core.text.steps import NEXT_STEP
 from meds3core.types.question import OpenQuestion
@@ -79,6 +80,8 @@ class Steps:
         self._tasks: set[asyncio.Task[None]] = set()
         self._complete = 0
         self._looked = 0
+        self._lost: Exception | None = None
+        """Of a reward model's device: with it goes all of this process."""
 
     @property
     def scored_tokens(self) -> int:
@@ -106,10 +109,12 @@ class Steps:
         self._complete = max(self._complete, complete)
 
     async def done(self) -> None:
-        """When all scores have come."""
+        """When all scores have come. Raises only what ends this process: the device is lost."""
         self.look(final=True)
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._lost is not None:
+            raise self._lost
         self._show(spans(self._out.text))
 
     async def trajectory(self, text: str) -> list[float]:
@@ -136,11 +141,13 @@ class Steps:
         assert self._reader is not None
         # A trajectory beyond the reward model's context, or a reward model that failed: the answer stands without. The
         # words of what it raised may quote the answer.
-        with contextlib.suppress(Exception):
+        try:
             values = await self._reader.score(self._question, bodies)
             self._scores.update(enumerate(values))
             self._out.scored_tokens = self._reader.tokens
             self._show(spans(self._out.text))
+        except Exception as error:
+            self._lost = error if lost_device(error) is not None else self._lost
 
     def _show(self, found: Sequence[Any]) -> None:
         self._out.score([[each.begin, each.end, self._scores.get(number)] for number, each in enumerate(found)])

@@ -21,6 +21,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
 from redis.exceptions import RedisError
 
+from meds3core.engines.lost import lost_device
 from meds3core.errors import AppError, UserError
 from webapp.chat import turns
 from webapp.chat.following import async_client
@@ -40,6 +41,7 @@ SAVE_SECONDS = 1.0
 QUEUE = "chat"
 PASSING = (OperationalError, InterfaceError)
 """What a database says when it cannot be reached; all else it would say again to the same words."""
+LOST = "The device failed while this was answered."
 UNWRITABLE = "The answer cannot be stored. Ask again."
 
 T = TypeVar("T")
@@ -59,6 +61,8 @@ class ChatWorker:
         self._noted: set[UUID] = set()
         self._over = asyncio.Event()
         self._yielding = False
+        self.has_lost_device = False
+        """Nothing can be computed in this process any more: only another one could go on."""
 
     async def run(self) -> None:
         """Until told to end; then everything in flight is put back."""
@@ -90,7 +94,9 @@ class ChatWorker:
             await asyncio.gather(*keepers, return_exceptions=True)
             await self._put_all_back()
             with suppress(Exception):
-                await asyncio.wait_for(self._unload_all(), 10)
+                # What lies on a device that is lost cannot be unloaded: it ends with the process.
+                unload = self.device.release if self.has_lost_device else self._unload_all
+                await asyncio.wait_for(unload(), 10)
             await self._redis.aclose()
             self._database.shutdown(wait=False)
             shutil.rmtree(work, ignore_errors=True)
@@ -224,22 +230,36 @@ class ChatWorker:
             if turn.id in self._stopped:
                 spent = {name: getattr(out, name) for name in ("prompt_tokens", "generated_tokens", "scored_tokens")}
                 how = {"state": State.STOPPED, "progress": out.progress, **spent}
+            elif self.has_lost_device and turn.needs_device:
+                write, how = turns.turn_broke, {"account": LOST}
             elif current is not None and current.cancelling():
                 write = turns.turn_put_back
             else:  # not by us: something that it waited for was broken off, and would be again
                 write, how = turns.turn_broke, {"account": "The model broke the answer off."}
-        except UserError as error:
-            write, how = turns.turn_fail, {"code": error.code, "message": str(error), "progress": out.progress}
         except Exception as error:
-            # What the error says may quote what somebody said: its kind is enough here.
-            log.warning("turn %s attempt %d broke (%s)", turn.id, turn.attempt, type(error).__name__)
-            words = str(error) if isinstance(error, AppError) else type(error).__name__
-            write, how = turns.turn_broke, {"account": f"The model failed: {words}"}
+            write, how = self._broken_off(turn, out, error)
         # What came of it is known: whatever is broken off from here on, it goes into the row.
         end = asyncio.create_task(self._end(turn, out, telling, write, how))
         while not end.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.shield(end)
+
+    def _broken_off(self, turn: Claimed, out: Writing, error: Exception) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """What is written of a turn that ended in an error."""
+        device = lost_device(error)
+        if device is not None:
+            if not self.has_lost_device:
+                words = str(device).splitlines()[0]  # CUDA's own
+                log.critical("%s: this process cannot compute any more; it ends, for a fresh one to go on", words)
+            self.has_lost_device = True
+            self._over.set()
+            return turns.turn_broke, {"account": LOST}
+        if isinstance(error, UserError):
+            return turns.turn_fail, {"code": error.code, "message": str(error), "progress": out.progress}
+        # What the error says may quote what somebody said: its kind is enough here.
+        log.warning("turn %s attempt %d broke (%s)", turn.id, turn.attempt, type(error).__name__)
+        words = str(error) if isinstance(error, AppError) else type(error).__name__
+        return turns.turn_broke, {"account": f"The model failed: {words}"}
 
     async def _end(
         self,

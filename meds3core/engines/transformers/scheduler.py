@@ -82,7 +82,7 @@ class Scheduler:
         # Looked at after the job was handed in: what comes later than the last look into the inbox is refused here.
         if self._stopping:
             job.cancelled = True
-            raise EngineError(self._closed())
+            raise self._closed()
 
     def cancel(self, job: Job[Any]) -> None:
         """Nobody waits for this job any more (any thread); its slot is free before the next step."""
@@ -202,12 +202,12 @@ class Scheduler:
     def _fail(self, job: Job[Any], error: Exception | None) -> None:
         reason = f"{type(error).__name__}: {str(error)[:300]}" if error else "the model gave no finite probabilities"
         if not job.cancelled:
-            self._outbox.error(job, error if isinstance(error, EngineError) else EngineError(reason))
+            self._outbox.error(job, error if isinstance(error, EngineError) else EngineError.because(reason, error))
         self._leave(job)
 
     def _fail_all(self) -> None:
         for job in [*self._admitted, *self._waiting, *self._inbox]:
-            self._fail(job, EngineError(self._closed()))
+            self._fail(job, self._closed())
         self._outbox.send()
         self._waiting.clear()
         self._inbox.clear()
@@ -215,8 +215,9 @@ class Scheduler:
         self._prefixes = None
         self._slots.clear()
 
-    def _closed(self) -> str:
-        return f"the engine was closed after an error: {self._broken!r}" if self._broken else "the engine was closed"
+    def _closed(self) -> EngineError:
+        words = f"the engine was closed after an error: {self._broken!r}" if self._broken else "the engine was closed"
+        return EngineError.because(words, self._broken)
 
     # --- one step ---------------------------------------------------------------------------------------------------
 

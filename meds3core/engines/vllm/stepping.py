@@ -87,7 +87,7 @@ class StepLoop:
         """Hand in requests. Raises `EngineError` once the engine is closed or broken."""
         with self._wake:
             if self._failure is not None:
-                raise EngineError(str(self._failure))
+                raise EngineError.because(str(self._failure), self._failure)
             self._inbox.submitted.extend(jobs)
             self._wake.notify()
 
@@ -151,7 +151,8 @@ class StepLoop:
             except Exception as error:
                 # vLLM's own state is unknown after this: nothing may be computed with it any more.
                 with self._wake:
-                    self._failure = EngineError(f"vLLM broke down ({type(error).__name__}); load the engine anew.")
+                    words = f"vLLM broke down ({type(error).__name__}); load the engine anew."
+                    self._failure = EngineError.because(words, error)
                 self._deliver(outcomes)
                 self._fail_all(inbox)
                 continue
@@ -193,7 +194,8 @@ class StepLoop:
         with self._wake:
             jobs += self._inbox.submitted
             self._inbox.submitted.clear()
-        self._deliver([(job, EngineError(str(self._failure))) for job in jobs if not job.cancelled])
+        failure = self._failure
+        self._deliver([(job, EngineError.because(str(failure), failure)) for job in jobs if not job.cancelled])
 
     def _deliver(self, outcomes: list[tuple[Job, Outcome]]) -> None:
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Job, Outcome]]] = {}
