@@ -15,10 +15,10 @@ from tests.workers.test_chat import ended
 from webapp.chat import turns
 from webapp.chat.following import async_client
 from webapp.chat.models import State
-from webapp.chat.streams import FIELD, stream_key
+from webapp.chat.streams import ENDED_SECONDS, FIELD, stream_key
 from webapp.jobs.devices import CPU, device_holders, device_lease_take, device_leases_release
 from workers.chatting.worker import ChatWorker
-from workers.chatting.writing import Writing
+from workers.chatting.writing import Teller, Writing
 from workers.devices import lease_host
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.django_db(transaction=True)]
@@ -36,12 +36,11 @@ def test_what_no_database_takes_fails_its_own_turn_only(world, settings):
 
     async def play():
         worker = ChatWorker("w")
-        out = Writing(claimed, async_client())
+        out = Writing(claimed, Teller(async_client()))
         out.add("Half an answer")
-        telling = asyncio.create_task(out.tell())
-        how = {"state": State.DONE, "progress": out.progress, "prompt_tokens": -1}
+        how = {"state": State.DONE, "progress": out.progress(), "prompt_tokens": -1}
         async with asyncio.timeout(20):
-            await worker._end(claimed, out, telling, turns.turn_end, how)
+            await worker._end(claimed, out, turns.turn_end, how)
 
     with redis_server(Path(settings.HOME) / "run"):
         asyncio.run(play())
@@ -49,33 +48,72 @@ def test_what_no_database_takes_fails_its_own_turn_only(world, settings):
     assert (message.state, message.error_code, message.text) == (State.FAILED, "chat-unwritable", "")
 
 
-def test_the_end_is_told_whole_whatever_is_broken_off_and_candidates_can_be_stored(world, settings):
+def test_words_are_told_once_and_told_again_when_the_stream_is_gone(world, settings):
+    message, other = asked(world.team, "One?"), asked(world.team, "Two?")
+    claimed = {each.id: each for each in turns.turns_claim(worker="w", most=2)}
+    key = stream_key(message.pk, 1)
+
+    async def entries(client):
+        return [json.loads(fields[FIELD]) for _, fields in await client.xrange(key)]
+
+    async def play():
+        client = async_client()
+        teller = Teller(client)
+        out, second = (Writing(claimed[each.pk], teller) for each in (message, other))
+        out.add("All ")
+        out.offer([{"number": 0, "text": "a\x00b\ud800", "answer": None, "score": 0.5}])
+        await asyncio.sleep(0.2)
+        out.add("of ")
+        second.add("Not this one")
+        await asyncio.sleep(0.2)
+        first = await entries(client)
+        await client.flushall()
+        out.add("it")
+        await asyncio.sleep(0.2)
+        again = await entries(client)
+        out.end()
+        await teller.close()
+        whole = await entries(client)
+        assert 0 < await client.ttl(key) <= ENDED_SECONDS
+        await out.forget()
+        assert not await client.exists(key)
+        await client.aclose()
+        return out, first, again, whole
+
+    with redis_server(Path(settings.HOME) / "run"):
+        out, first, again, whole = asyncio.run(play())
+    assert [(each["at"], each["text"]) for each in first] == [(0, "All "), (4, "of ")]
+    assert [each.get("candidates") for each in first] == [1, None], "told how many, not all again"
+    assert [(each["at"], each["text"], each["candidates"]) for each in again] == [(0, "All of it", 1)]
+    assert [each.get("end") for each in whole] == [None, True]
+    numbers = [each["seq"] for each in first + whole]
+    assert numbers == sorted(set(numbers))
+    assert out.candidates == [{"number": 0, "text": "a\ufffdb\ufffd", "answer": None, "score": 0.5}]
+    turns.turns_write(progress=[(message.pk, 1, out.progress())])
+
+
+def test_while_redis_is_away_words_are_kept(world, settings):
     message = asked(world.team, "One?")
     (claimed,) = turns.turns_claim(worker="w", most=1)
 
     async def play():
         client = async_client()
-        out = Writing(claimed, client)
-        telling = asyncio.create_task(out.tell())
-        await asyncio.sleep(0)
-        out.add("All of it")
-        out.offer([{"number": 0, "text": "a\x00b\ud800", "answer": None, "score": 0.5}])
-        closing = asyncio.create_task(out.close(telling))
-        await asyncio.sleep(0)
-        closing.cancel()
-        await asyncio.gather(closing, return_exceptions=True)
-        await telling
-        await out.close(telling)
-        entries = await client.xrange(stream_key(message.pk, claimed.attempt))
-        await client.aclose()
-        return out, [json.loads(fields[FIELD]) for _, fields in entries]
+        out = Writing(claimed, Teller(client))
+        out.add("All ")
+        await asyncio.sleep(0.2)  # nobody listens there yet
+        with redis_server(Path(settings.HOME) / "run"):
+            out.add("of it")
+            async with asyncio.timeout(20):
+                while len(told := await told_by(client)) < len("All of it"):
+                    await asyncio.sleep(0.05)
+            await client.aclose()
+        return told
 
-    with redis_server(Path(settings.HOME) / "run"):
-        out, entries = asyncio.run(play())
-    assert "".join(each.get("text", "") for each in entries) == "All of it"
-    assert [each["candidates"] for each in entries if "candidates" in each] == [1], "told how many, not all again"
-    assert out.candidates == [{"number": 0, "text": "a\ufffdb\ufffd", "answer": None, "score": 0.5}]
-    turns.turns_write(progress=[(message.pk, claimed.attempt, out.progress())])
+    async def told_by(client):
+        entries = await client.xrange(stream_key(message.pk, 1))
+        return "".join(json.loads(fields[FIELD])["text"] for _, fields in entries)
+
+    assert asyncio.run(play()) == "All of it"
 
 
 @pytest.mark.slow

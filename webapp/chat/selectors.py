@@ -1,6 +1,6 @@
 """Reads of conversations. Everybody sees their own; those that somebody shared can be read by the team."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,6 +13,9 @@ from webapp.accounts.selectors import theirs
 from webapp.chat.models import OPEN, ChatRetention, Conversation, Message, MessageTree, Rating, Role, State
 from webapp.registry.models import Endpoint, ModelAlias, ModelKind, ModelVersion
 from webapp.trees.services import arena_read
+
+PORTION = 500
+"""Ids in one question."""
 
 
 def conversations_for(*, user: User, team: Team, words: str = "", shared: bool = False) -> QuerySet[Conversation]:
@@ -130,6 +133,23 @@ def path_of(*, message: Message) -> list[Message]:
     ids = _path(parents, message.pk)
     rows = Message.objects.filter(pk__in=ids).in_bulk()
     return [rows[pk] for pk in ids if pk in rows]
+
+
+def histories_of(*, messages: Sequence[Message]) -> dict[UUID, list[tuple[str, str]]]:
+    """Role and text of what was said before each of these messages, from the first; two questions for all of them."""
+    parents: dict[UUID, UUID | None] = dict(
+        Message.objects.filter(conversation__in={each.conversation_id for each in messages}).values_list("pk", "parent")
+    )
+    paths = {each.pk: _path(parents, each.pk)[:-1] for each in messages}
+    wanted = {pk for path in paths.values() for pk in path}
+    said = {pk: (role, text) for pk, role, text in _in_portions(wanted)}
+    return {of: [said[pk] for pk in path if pk in said] for of, path in paths.items()}
+
+
+def _in_portions(wanted: Collection[UUID]) -> Iterator[tuple[UUID, str, str]]:
+    ids = list(wanted)
+    for at in range(0, len(ids), PORTION):
+        yield from Message.objects.filter(pk__in=ids[at : at + PORTION]).values_list("pk", "role", "text")
 
 
 def newest_leaf(*, message: Message) -> UUID:

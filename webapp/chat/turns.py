@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from meds3core.config.chat import ChatConfig
 from webapp.chat.models import Message, MessageTree, Role, State
-from webapp.chat.selectors import path_of
+from webapp.chat.selectors import histories_of
 from webapp.chat.texts import written
 from webapp.jobs.transitions import in_seconds
 
@@ -67,21 +67,23 @@ def turns_claim(*, worker: str, most: int, remote_only: bool = False) -> list[Cl
     waiting = Message.objects.filter(Q(lease_expires=None) | Q(lease_expires__lt=Now()), state=State.QUEUED)
     if remote_only:
         waiting = waiting.filter(endpoint__isnull=False, scorer=None)
-    rows = waiting.order_by("id").values_list("conversation__team", "pk")
-    for pk in _in_turn(rows, most):
-        columns = {"state": State.ANSWERING, "worker": worker, "attempt": F("attempt") + 1, "note": ""}
-        columns |= {"text": "", "seq": 0, "steps": [], "candidates": [], "started": Coalesce("started", Now())}
-        lease = in_seconds(settings.JOBS_LEASE_SECONDS)
-        if not Message.objects.filter(pk=pk, state=State.QUEUED).update(lease_expires=lease, **columns):
-            continue  # stopped, deleted, or another worker was first
-        row = Message.objects.filter(pk=pk).first()
-        if row is None:
-            continue
+    chosen = _in_turn(waiting.order_by("id").values_list("conversation__team", "pk"), most)
+    columns = {"state": State.ANSWERING, "worker": worker, "attempt": F("attempt") + 1, "note": ""}
+    columns |= {"text": "", "seq": 0, "steps": [], "candidates": [], "started": Coalesce("started", Now())}
+    lease = in_seconds(settings.JOBS_LEASE_SECONDS)
+    if not chosen or not Message.objects.filter(pk__in=chosen, state=State.QUEUED).update(
+        lease_expires=lease, **columns
+    ):
+        return []  # stopped, deleted, or another worker was first
+    # They waited a moment ago, and nobody else claims by this name: those that are this worker's now were claimed here.
+    rows = list(Message.objects.filter(pk__in=chosen, state=State.ANSWERING, worker=worker).order_by("id"))
+    histories = histories_of(messages=rows)
+    for row in rows:
         try:
-            found.append(_claimed(row))
+            found.append(_claimed(row, histories[row.pk]))
         except ValidationError:  # its words quote what is wrong; written by another version of the product
             progress = Progress("", 0, [], [])
-            turn_fail(turn=pk, attempt=row.attempt, code="chat-settings", message=UNREADABLE, progress=progress)
+            turn_fail(turn=row.pk, attempt=row.attempt, code="chat-settings", message=UNREADABLE, progress=progress)
     return found
 
 
@@ -104,12 +106,11 @@ def _in_turn(rows: Iterable[tuple[UUID, UUID]], most: int) -> list[UUID]:
     return chosen
 
 
-def _claimed(row: Message) -> Claimed:
-    before = path_of(message=row)[:-1]
+def _claimed(row: Message, before: Sequence[tuple[str, str]]) -> Claimed:
     return Claimed(
         id=row.pk,
         attempt=row.attempt,
-        history=tuple((each.role, each.text) for each in before if each.text or each.role != Role.ASSISTANT),
+        history=tuple((role, text) for role, text in before if text or role != Role.ASSISTANT),
         config=ChatConfig.model_validate(row.config),
         policy=row.policy_id,
         endpoint=row.endpoint_id,

@@ -33,11 +33,13 @@ from workers import alive
 from workers.chatting.answering import Ended, answer
 from workers.chatting.device import Device
 from workers.chatting.engines import Engines
-from workers.chatting.writing import Writing
+from workers.chatting.writing import Teller, Writing
 from workers.identity import devices, versions
 
 LOOK_SECONDS = 1.0
 SAVE_SECONDS = 1.0
+ROOM_SECONDS = 0.1
+"""From an answer's end to the look for who takes its place: those that end together make room together."""
 QUEUE = "chat"
 PASSING = (OperationalError, InterfaceError)
 """What a database says when it cannot be reached; all else it would say again to the same words."""
@@ -56,10 +58,13 @@ class ChatWorker:
         self.name = name
         self._database = ThreadPoolExecutor(1, thread_name_prefix="database")
         self._redis = async_client()
+        self._teller = Teller(self._redis)
         self._live: dict[UUID, tuple[Writing, asyncio.Task[None]]] = {}
         self._stopped: set[UUID] = set()
         self._noted: set[UUID] = set()
-        self._over = asyncio.Event()
+        self._over, self._rung = asyncio.Event(), asyncio.Event()
+        self._is_full = False
+        """Whether turns may wait for nothing but another one's end."""
         self._yielding = False
         self.has_lost_device = False
         """Nothing can be computed in this process any more: only another one could go on."""
@@ -79,6 +84,7 @@ class ChatWorker:
         keepers = [
             asyncio.create_task(self._again(keep, seconds))
             for keep, seconds in (
+                (self._listen, 0.0),
                 (self._look, 0.0),
                 (self._save, SAVE_SECONDS),
                 (lambda: self._beat(row), settings.JOBS_HEARTBEAT_SECONDS),
@@ -97,6 +103,7 @@ class ChatWorker:
                 # What lies on a device that is lost cannot be unloaded: it ends with the process.
                 unload = self.device.release if self.has_lost_device else self._unload_all
                 await asyncio.wait_for(unload(), 10)
+            await self._teller.close()
             await self._redis.aclose()
             self._database.shutdown(wait=False)
             shutil.rmtree(work, ignore_errors=True)
@@ -115,18 +122,28 @@ class ChatWorker:
                 await asyncio.sleep(LOOK_SECONDS)
             await asyncio.sleep(seconds)
 
-    async def _look(self) -> None:
-        """Wait for the bell, or a second; stop what was stopped, begin what waits."""
+    async def _listen(self) -> None:
+        """Hear the bell."""
         try:
-            await self._redis.blpop([BELL], timeout=LOOK_SECONDS)
-            await self._redis.delete(BELL)
+            if await self._redis.blpop([BELL], timeout=LOOK_SECONDS):
+                self._rung.set()
+                await self._redis.delete(BELL)
         except (RedisError, OSError):
             await asyncio.sleep(LOOK_SECONDS / 2)
+
+    async def _look(self) -> None:
+        """Wait for the bell, for room, or a second; stop what was stopped, begin what waits."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._rung.wait(), LOOK_SECONDS)
+        self._rung.clear()
         await self._stop()
         room = settings.CHAT_TURNS - len(self._live)
+        self._is_full = room <= 0
         if room > 0:
             named = {"worker": self.name, "most": room, "remote_only": self._yielding}
-            for turn in await self._read(turns.turns_claim, **named):
+            found = await self._read(turns.turns_claim, **named)
+            self._is_full = len(found) == room
+            for turn in found:
                 if self._yielding and turn.needs_device:  # claimed just before
                     await self._patiently(turns.turn_put_back, turn=turn.id, attempt=turn.attempt)
                 else:
@@ -205,15 +222,13 @@ class ChatWorker:
     # --- turns ---
 
     def _begin(self, turn: Claimed) -> None:
-        out = Writing(turn, self._redis)
+        out = Writing(turn, self._teller)
         before = self._live.pop(turn.id, None)
         if before is not None:  # its lease had run out: that attempt is over
             before[1].cancel()
         self._live[turn.id] = out, asyncio.create_task(self._answer(turn, out))
 
     async def _answer(self, turn: Claimed, out: Writing) -> None:
-        telling = asyncio.create_task(out.tell())
-
         async def tell(note: str) -> None:
             if note or turn.id in self._noted:
                 self._noted = self._noted | {turn.id} if note else self._noted - {turn.id}
@@ -225,11 +240,11 @@ class ChatWorker:
         try:
             ended: Ended = await answer(turn, self.engines, out, tell)
             columns = {name: getattr(ended, name) for name in Ended.__dataclass_fields__}
-            how = {"state": State.DONE, "progress": out.progress, **columns}
+            how = {"state": State.DONE, "progress": out.progress(), **columns}
         except asyncio.CancelledError:
             if turn.id in self._stopped:
                 spent = {name: getattr(out, name) for name in ("prompt_tokens", "generated_tokens", "scored_tokens")}
-                how = {"state": State.STOPPED, "progress": out.progress, **spent}
+                how = {"state": State.STOPPED, "progress": out.progress(), **spent}
             elif self.has_lost_device and turn.needs_device:
                 write, how = turns.turn_broke, {"account": LOST}
             elif current is not None and current.cancelling():
@@ -239,7 +254,7 @@ class ChatWorker:
         except Exception as error:
             write, how = self._broken_off(turn, out, error)
         # What came of it is known: whatever is broken off from here on, it goes into the row.
-        end = asyncio.create_task(self._end(turn, out, telling, write, how))
+        end = asyncio.create_task(self._end(turn, out, write, how))
         while not end.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.shield(end)
@@ -255,7 +270,7 @@ class ChatWorker:
             self._over.set()
             return turns.turn_broke, {"account": LOST}
         if isinstance(error, UserError):
-            return turns.turn_fail, {"code": error.code, "message": str(error), "progress": out.progress}
+            return turns.turn_fail, {"code": error.code, "message": str(error), "progress": out.progress()}
         # What the error says may quote what somebody said: its kind is enough here.
         log.warning("turn %s attempt %d broke (%s)", turn.id, turn.attempt, type(error).__name__)
         words = str(error) if isinstance(error, AppError) else type(error).__name__
@@ -265,17 +280,12 @@ class ChatWorker:
         self,
         turn: Claimed,
         out: Writing,
-        telling: "asyncio.Task[None]",
         write: Callable[..., Any],
         how: dict[str, Any],
     ) -> None:
         mine = {"turn": turn.id, "attempt": turn.attempt}
         kept: object = None
         try:
-            with suppress(Exception):  # what could not be told is in the row
-                await out.close(telling)
-            if "progress" in how:
-                how["progress"] = how["progress"]()  # by now `seq` counts what was told last
             try:
                 kept = await self._patiently(write, **mine, **how)
             except Exception as error:  # never to be stored, however often it is tried
@@ -290,7 +300,13 @@ class ChatWorker:
                 del self._live[turn.id]
                 self._stopped.discard(turn.id)
                 self._noted.discard(turn.id)
-            await (out.forget() if kept is False else out.end())
+            if self._is_full:
+                self._is_full = False
+                asyncio.get_running_loop().call_later(ROOM_SECONDS, self._rung.set)
+            if kept is False:
+                await out.forget()
+            else:
+                out.end()
 
     async def _put_all_back(self) -> None:
         tasks = [task for _, task in self._live.values()]
@@ -302,7 +318,8 @@ class ChatWorker:
 
     async def _read(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         def ask() -> T:
-            close_old_connections()
+            if connection.vendor != "sqlite":  # a file stays open for this one thread: to open it costs more than to ask
+                close_old_connections()
             try:
                 return function(*arguments, **named)
             except DatabaseError:

@@ -16,6 +16,8 @@ class RowTable:
         self.jobs: list[GenerateJob | None] = [None] * rows
         self.sent = np.full(rows, NOT_STREAMING, dtype=np.int64)
         """Characters already handed to a streaming caller; `NOT_STREAMING` where there is none."""
+        self.shown = np.zeros(rows)
+        """When a streaming caller was handed something last, by the monotonic clock; minus infinity before that."""
         self.computed = np.zeros(rows, dtype=np.int64)
         """Tokens whose keys and values are stored; the newest token is not yet among them."""
         self.last = np.zeros(rows, dtype=np.int64)
@@ -49,6 +51,7 @@ class RowTable:
             width = min(max(2 * self._texts.shape[1], job.limit), max(self._context_length, job.limit))
             self._texts = np.pad(self._texts, ((0, 0), (0, width - self._texts.shape[1])))
         self.sent[row] = NOT_STREAMING if job.deltas is None else 0
+        self.shown[row] = -np.inf
         job.row = row
         return row
 
