@@ -1,8 +1,15 @@
-"""For all tests: files with slow ones begin first, so that no process is left alone with a long one at the end."""
+"""For all tests: generated examples may take their time; files with slow tests begin first, so that no process is left
+alone with a long one at the end.
+"""
 
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says something of the machine, not of the product.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

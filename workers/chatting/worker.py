@@ -318,7 +318,7 @@ class ChatWorker:
 
     async def _read(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         def ask() -> T:
-            if connection.vendor != "sqlite":  # a file stays open for this one thread: to open it costs more than to ask
+            if connection.vendor != "sqlite":  # a file stays open for this thread: opening it costs more than asking
                 close_old_connections()
             try:
                 return function(*arguments, **named)

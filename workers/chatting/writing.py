@@ -1,4 +1,4 @@
-"""Answers on their way out: told to Redis at most twenty times a second, all of them in one go; once a second in the row.
+"""Answers on their way out: told to Redis twenty times a second at most, all in one go; once a second in the rows.
 
 The whole text stays in memory until the end, so that a stream that was lost is written again.
 """

@@ -206,7 +206,7 @@ async def test_streams_give_the_same_completion(engine: TransformersEngine) -> N
         final = deltas[-1].completion
         assert final is not None
         assert text_of(final) == text_of(whole)
-    assert len([delta async for delta in engine.stream(request(1, 40))]) > 5
+    assert len([delta async for delta in engine.stream(request(1, 40))]) > 1
 
 
 async def test_a_stream_that_is_left_frees_its_slot(engine: TransformersEngine) -> None:
