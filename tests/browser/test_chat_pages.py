@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.guard import sign_in
 from tests.browser.people import person
 from tests.browser.studio import Studio
+from tests.browser.talking import other_policy, prm, queue
 
 Check = Callable[[Page, str], None]
 QUESTION = (
@@ -17,31 +18,6 @@ QUESTION = (
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-def prm(*, team: str) -> None:
-    """A reward model in the team's registry."""
-    from tests.chatting import tiny_prm
-    from webapp.accounts.models import Team
-
-    tiny_prm(Team.objects.get(name=team))
-
-
-def queue(*, team: str) -> None:
-    """An open queue of steps."""
-    from webapp.accounts.actors import SYSTEM
-    from webapp.accounts.models import Team
-    from webapp.annotation.queues import QueueSettings, queue_create
-
-    queue_create(actor=SYSTEM, team=Team.objects.get(name=team), settings=QueueSettings(name="Said in chats"))
-
-
-def other_policy(*, team: str) -> None:
-    """A second model to talk with."""
-    from tests.chatting import rival
-    from webapp.accounts.models import Team
-
-    rival(Team.objects.get(name=team))
 
 
 def test_a_conversation(studio: Studio, page: Page, check_page: Check) -> None:
@@ -81,13 +57,17 @@ def test_a_conversation(studio: Studio, page: Page, check_page: Check) -> None:
     expect(page.locator(".chat-answer")).to_be_visible()
     assert page.locator(".chat-answer").inner_text() == first, "greedy"
     expect(other.get_by_text("2 of 2")).to_be_visible()
-    other.close()
     page.get_by_role("button", name="The one before").click()
     expect(page.get_by_text("1 of 2")).to_be_visible()
 
-    # An edited question is a branch.
+    # An edited question is a branch; what is written stays when another tab has the thread drawn anew.
     page.get_by_text("Edit into a branch").click()
     page.get_by_label("The question, changed").fill("<img src=x onerror=alert(1)> What now?")
+    other.get_by_role("button", name="Answer again").click()
+    expect(page.get_by_text("3 of 3")).to_be_visible()
+    expect(page.get_by_text("tokens written", exact=False)).to_be_visible()
+    expect(page.get_by_label("The question, changed")).to_have_value("<img src=x onerror=alert(1)> What now?")
+    other.close()
     page.get_by_role("button", name="Ask this instead").click()
     expect(page.locator(".chat-user")).to_contain_text("<img src=x onerror=alert(1)> What now?")
     expect(page.get_by_text("tokens written", exact=False)).to_be_visible()

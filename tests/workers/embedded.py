@@ -27,7 +27,9 @@ def meds3(home: Path, *arguments: str, **variables: str) -> subprocess.Completed
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
     """Nothing of ours but the home and what is given."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MEDS3_", "DJANGO_"))}
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MEDS3_", "DJANGO_", "INVOCATION_ID"))
+    }
     return clean | {"MEDS3_HOME": str(home), "PYTHONUNBUFFERED": "1", **variables}
 
 

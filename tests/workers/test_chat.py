@@ -188,12 +188,16 @@ def test_vllm_answers_as_transformers_do(tmp_path, world):
     pytest.importorskip("vllm", reason="vLLM is not installed")
     with running_stack(tmp_path) as running:
         running.start_chat(MEDS3_CHAT_ENGINE="vllm")
-        first = asked(world.team)
+        first = asked(world.team, scorer=tiny_prm(world.team))
         told = async_to_sync(heard)(first)
         done = ended(first)
         assert done.state == State.DONE, (done.error_message, running.log("chat"))
         assert put_together(told) == (done.text, 0)
+        assert len([each for each in told if each.text and not each.whole]) > 2, "it came bit by bit"
         assert "The answer is" in done.text and done.generated_tokens > 10
+        assert len(done.steps) > 2 and all(0 <= score <= 1 for _, _, score in done.steps)
+        best = ended(asked(world.team, scorer=first.scorer, config=ChatConfig(way="best-of-n", n=4, max_tokens=200)))
+        assert best.state == State.DONE and len(best.candidates) == 4, best.error_message
         endless = asked(world.team, config=MANY)
         wait_for(lambda: Message.objects.get(pk=endless.pk).state == State.ANSWERING, "the worker to begin")
         turn_stop(message=endless)

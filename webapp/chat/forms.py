@@ -10,6 +10,7 @@ from webapp.accounts.models import Team
 from webapp.chat.duels import Side
 from webapp.chat.models import Conversation
 from webapp.chat.selectors import policies_of, scorers_of
+from webapp.chat.texts import said
 from webapp.endpoints.selectors import endpoints_of
 from webapp.registry.models import Endpoint, ModelVersion
 
@@ -64,6 +65,10 @@ class SettingsForm(forms.Form):
         self.fields["model"].choices = choices  # type: ignore[attr-defined]
         scorers = [("", "None"), *((key, str(row)) for key, row in self._scorers.items())]
         self.fields["scorer"].choices = scorers  # type: ignore[attr-defined]
+
+    def clean_system(self) -> str:
+        """As messages are kept: browsers end lines with two characters."""
+        return said(str(self.cleaned_data["system"]))
 
     @classmethod
     def of(cls, conversation: Conversation, data: Any = None) -> "SettingsForm":

@@ -31,6 +31,7 @@ def rendered(text: str) -> SafeString:
         html,
         tags=TAGS,
         attributes={"a": {"href"}, "ol": {"start"}},
+        set_tag_attribute_values={"table": {"tabindex": "0"}},  # a wide one is scrolled, also by keyboard
         url_schemes={"http", "https"},
         link_rel="noopener noreferrer nofollow",
     )

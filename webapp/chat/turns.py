@@ -25,7 +25,7 @@ MOST_FAILURES = 3
 UNREADABLE = "The settings of this answer cannot be read. Save the conversation's settings anew."
 PAUSE_SECONDS = 2.0
 """Between a turn that broke and its next try, for each time it broke: what broke may be mended meanwhile."""
-LOST = "The worker that answered vanished this often; it is not tried again by itself."
+LOST = f"The worker vanished while it answered. This was the last of {MOST_FAILURES} tries by itself."
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,38 @@
   const HEADER = /^(Step [0-9]{1,9}): ?/;
 
   const place = (id) => root.querySelector(`[data-message="${id}"]`);
-  const refresh = () => window.htmx.ajax("GET", root.dataset.thread, { target: "#thread", swap: "outerHTML" });
+
+  /* The thread as the server draws it now. What somebody has folded, opened or begun to write in it stays. */
+  let redrawing = false;
+  let kept = null;
+  const inThread = () => {
+    const folds = new Map();
+    for (const article of root.querySelectorAll("[data-message]")) {
+      article.querySelectorAll("details").forEach((each, at) => folds.set(`${article.dataset.message} ${at}`, each));
+    }
+    return { folds, fields: root.querySelectorAll("#thread :is(textarea, select, input:not([type=hidden]))[id]") };
+  };
+  const refresh = () => {
+    redrawing = true;
+    const drawn = window.htmx.ajax("GET", root.dataset.thread, { target: "#thread", swap: "outerHTML" });
+    return drawn.finally(() => { redrawing = false; });
+  };
+  root.addEventListener("htmx:beforeSwap", () => {
+    if (!redrawing) return;
+    const { folds, fields } = inThread();
+    kept = { open: [...folds].map(([key, each]) => [key, each.open]), written: [...fields].map((each) => [each.id, each.value]) };
+  });
+  const putBack = () => {
+    if (!kept) return;
+    const { folds } = inThread();
+    for (const [key, open] of kept.open) if (folds.has(key)) folds.get(key).open = open;
+    for (const [id, value] of kept.written) {
+      const field = document.getElementById(id);
+      if (field) field.value = value;
+    }
+    kept = null;
+  };
+
   /* One answer as the server draws it: what somebody writes elsewhere in the thread stays. */
   const renew = (article, id) => {
     if (root.dataset.whole !== undefined) return refresh();
@@ -67,7 +98,7 @@
     }
   };
 
-  /* Another tab asked for it, or it belongs to a branch that is not shown: looked for once. */
+  /* Another tab asked for it, or it belongs to a branch that is not shown: looked for once, if it never was here. */
   const seek = (id) => {
     if (!sought.has(id)) refresh();
     sought.add(id);
@@ -104,7 +135,13 @@
 
   const line = studio.follow(root.dataset.chat, { receive });
 
-  document.body.addEventListener("htmx:afterSwap", () => line.say("look"));
+  const known = () => root.querySelectorAll("[data-message]").forEach((each) => sought.add(each.dataset.message));
+  known();
+  document.body.addEventListener("htmx:afterSwap", () => {
+    putBack();
+    known();
+    line.say("look");
+  });
 
   const composer = root.querySelector("[data-composer]");
   root.addEventListener("click", (event) => {
