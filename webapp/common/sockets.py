@@ -18,7 +18,6 @@ from importlib import import_module
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.contrib.auth import get_user
@@ -31,6 +30,7 @@ from webapp.accounts.models import Team, User
 from webapp.accounts.rules import may
 from webapp.accounts.selectors import membership_of, needs_second_factor
 from webapp.common.access import Access
+from webapp.common.databases import ask_database
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class GuardedSocket(AsyncWebsocketConsumer):
         self._tasks: list[asyncio.Task[None]] = []
         await self.accept()
         try:
-            await database_sync_to_async(self._ask)()
+            await ask_database(self._ask)()
         except NotAdmitted as refusal:
             await self.close(refusal.code)
             return
@@ -142,7 +142,7 @@ class GuardedSocket(AsyncWebsocketConsumer):
         await asyncio.sleep(settings.LIVE_CHECK_SECONDS * random.random())  # not all sockets at the same moment
         while True:
             with suppress(DatabaseError):  # nothing can be read for anybody as long as it lasts
-                await database_sync_to_async(self._admit)()
+                await ask_database(self._admit)()
             await self.send(TICK)
             await asyncio.sleep(settings.LIVE_CHECK_SECONDS)
 

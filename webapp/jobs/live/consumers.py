@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import ClassVar
 from urllib.parse import parse_qs
 
-from channels.db import database_sync_to_async
 from django.http import Http404
 from django.utils.dateparse import parse_datetime
 
 from webapp.accounts.rules import Action, OperatorAction
 from webapp.common.access import SIGNED_IN, Access
+from webapp.common.databases import ask_database
 from webapp.common.sockets import GuardedSocket
 from webapp.jobs import overviews, selectors
 from webapp.jobs.live.hub import hub
@@ -73,7 +73,7 @@ class LiveSocket(GuardedSocket):
 
     async def _catch_up(self) -> None:
         self._behind = False
-        for news in await database_sync_to_async(self.missed)():
+        for news in await ask_database(self.missed)():
             await self._tell(news)
 
     async def _tell(self, news: News) -> None:

@@ -13,11 +13,11 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import redis
-from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import Error as DatabaseError
 
+from webapp.common.databases import ask_database
 from webapp.jobs.live.topics import Hint, News, Topic
 
 log = logging.getLogger(__name__)
@@ -161,5 +161,5 @@ def hub() -> Hub:
 
 
 async def _read(function: Callable[[], T]) -> T:
-    found: T = await database_sync_to_async(function)()
+    found: T = await ask_database(function)()
     return found
