@@ -10,10 +10,10 @@ from django.conf import settings
 
 from meds3core.errors import Cancelled
 from webapp.chat.streams import wanted_key
+from webapp.common.redis_clients import redis_client
 from webapp.jobs import reports
 from webapp.jobs.claims import Claim
 from webapp.jobs.devices import CPU, CPU_SHARE, device_holders, device_lease_take, device_leases_release
-from webapp.jobs.dispatch import redis_client
 from workers.context import JobContext
 from workers.identity import VISIBLE_VARIABLE, devices
 

@@ -13,9 +13,9 @@ from tests.web.people import World
 from tests.workers.stack import running_stack, wait_for
 from tests.workers.test_chat import ended
 from webapp.chat import turns
-from webapp.chat.following import async_client
 from webapp.chat.models import State
 from webapp.chat.streams import ENDED_SECONDS, FIELD, stream_key
+from webapp.common.redis_clients import async_redis_client
 from webapp.jobs.devices import CPU, device_holders, device_lease_take, device_leases_release
 from workers.chatting.worker import ChatWorker
 from workers.chatting.writing import Teller, Writing
@@ -36,7 +36,7 @@ def test_what_no_database_takes_fails_its_own_turn_only(world, settings):
 
     async def play():
         worker = ChatWorker("w")
-        out = Writing(claimed, Teller(async_client()))
+        out = Writing(claimed, Teller(async_redis_client()))
         out.add("Half an answer")
         how = {"state": State.DONE, "progress": out.progress(), "prompt_tokens": -1}
         async with asyncio.timeout(20):
@@ -57,7 +57,7 @@ def test_words_are_told_once_and_told_again_when_the_stream_is_gone(world, setti
         return [json.loads(fields[FIELD]) for _, fields in await client.xrange(key)]
 
     async def play():
-        client = async_client()
+        client = async_redis_client()
         teller = Teller(client)
         out, second = (Writing(claimed[each.pk], teller) for each in (message, other))
         out.add("All ")
@@ -97,7 +97,7 @@ def test_while_redis_is_away_words_are_kept(world, settings):
     (claimed,) = turns.turns_claim(worker="w", most=1)
 
     async def play():
-        client = async_client()
+        client = async_redis_client()
         out = Writing(claimed, Teller(client))
         out.add("All ")
         await asyncio.sleep(0.2)  # nobody listens there yet

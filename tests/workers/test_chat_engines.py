@@ -17,7 +17,7 @@ from meds3core.errors import ConfigError, EngineError
 from tests.chatting import tiny_prm
 from tests.redis_server import redis_server
 from tests.web.people import World
-from webapp.chat.following import async_client
+from webapp.common.redis_clients import async_redis_client
 from webapp.registry.bundled import bundled_ensure
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import model_folder
@@ -49,7 +49,7 @@ def by_hand(world, tmp_path):
                         database, lambda: function(*arguments, **named)
                     )
 
-                client = async_client()
+                client = async_redis_client()
                 engines = Engines(Device("test", client, read), tmp_path, read)
                 try:
                     async with asyncio.timeout(120):

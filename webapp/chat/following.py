@@ -7,20 +7,19 @@ nothing, and one that is missing is seen, after which the row or the stream writ
 import asyncio
 import json
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-import redis.asyncio
 from channels.db import database_sync_to_async
-from django.conf import settings
 from redis.exceptions import RedisError
 
 from webapp.chat.models import OPEN
-from webapp.chat.selectors import Standing, standing_of
+from webapp.chat.selectors import Glance, Standing, glances_at, standing_of
 from webapp.chat.streams import FIELD, stream_key
+from webapp.common.redis_clients import async_redis_client
 
 LOOK_SECONDS = 0.03
 """How often the one reader of a process asks for what is new, while somebody follows something."""
@@ -28,6 +27,8 @@ ROW_SECONDS = 2.0
 """How often the row is read anew: it alone knows of a new attempt, and of an end that the stream lost."""
 QUEUE_ROW_SECONDS = 0.25
 """The same, while nobody has begun to answer."""
+GATHER_SECONDS = 0.02
+"""So long a look at the rows waits for others to join it; one that nobody is in a hurry for waits longer."""
 
 
 @dataclass(frozen=True)
@@ -53,30 +54,30 @@ class News:
 
 async def follow(message_id: UUID) -> AsyncIterator[News]:
     """Everything about one answer from now on, beginning with all there is; ends with the answer."""
-    row = await _row(message_id)
-    while row is not None:
-        text, seq = row.text, row.seq
-        steps, candidates = row.steps, row.candidates
-        yield _whole(row)
+    seen = await _glance(message_id, GATHER_SECONDS)
+    while seen is not None:
+        row = await _row(message_id)
+        if row is None:
+            return
+        text, seq, steps, candidates = row.text, row.seq, row.steps, row.candidates
+        attempt, state, note, ahead = row.attempt, row.state, row.note, seen.ahead if row.state == "queued" else 0
+        yield News(attempt, seq, state, text, True, steps, candidates, note, ahead)
         if row.is_over:
             return
-        attempt, note, state, ahead = row.attempt, row.note, row.state, row.ahead
+        there = len(text)  # of the answer, as far as we have heard of
         seat = reader().watch(stream_key(message_id, attempt)) if attempt else None
         try:
             while True:
                 over = False
                 entries = await seat.next(ROW_SECONDS if state != "queued" else QUEUE_ROW_SECONDS) if seat else []
-                if not seat:
-                    await asyncio.sleep(QUEUE_ROW_SECONDS)
-                added, more_steps, more_candidates, gap = "", None, None, False
+                added, more_steps, more_candidates = "", None, None
                 for entry in entries:
                     seq = max(seq, int(entry["seq"]))
                     over = over or bool(entry.get("end"))
                     if "text" in entry:
                         at, piece = int(entry["at"]), entry["text"]
-                        if at > len(text):
-                            gap = True
-                        elif at + len(piece) > len(text):
+                        there = max(there, at + len(piece))
+                        if at <= len(text) < at + len(piece):
                             added += piece[len(text) - at :]
                             text += piece[len(text) - at :]
                     more_steps = entry.get("steps", more_steps)
@@ -85,31 +86,83 @@ async def follow(message_id: UUID) -> AsyncIterator[News]:
                     steps = steps if more_steps is None else more_steps
                     candidates = candidates if more_candidates is None else more_candidates
                     yield News(attempt, seq, state, added, steps=more_steps, candidates=more_candidates)
-                if entries and not over and not gap:
+                misses = len(text) < there
+                if entries and not over and not misses:
+                    continue
+                seen = await _glance(message_id, GATHER_SECONDS if seat else QUEUE_ROW_SECONDS)
+                if seen is None:
+                    return
+                if seen.is_over or seen.attempt != attempt:
+                    break
+                if (seen.note, seen.state, seen.ahead) != (note, state, ahead):
+                    note, state, ahead = seen.note, seen.state, seen.ahead
+                    yield News(attempt, seq, state, note=note, ahead=ahead)
+                if seen.seq <= seq and not misses:
                     continue
                 row = await _row(message_id)
-                if row is None:
-                    return
-                if row.is_over or row.attempt != attempt:
+                if row is None or row.is_over or row.attempt != attempt:
                     break
-                if (row.note, row.state, row.ahead) != (note, state, ahead):
-                    note, state, ahead = row.note, row.state, row.ahead
-                    yield News(attempt, seq, state, note=note, ahead=ahead)
-                if row.text.startswith(text) and len(row.text) > len(text):
+                if row.text.startswith(text):
                     added, text, seq = row.text[len(text) :], row.text, max(seq, row.seq)
-                    yield News(attempt, seq, state, added, steps=row.steps, candidates=row.candidates)
+                    steps, candidates = row.steps, row.candidates
+                    yield News(attempt, seq, state, added, steps=steps, candidates=candidates)
         finally:
             if seat:
                 seat.leave()
 
 
-def _whole(row: Standing) -> News:
-    return News(row.attempt, row.seq, row.state, row.text, True, row.steps, row.candidates, row.note, row.ahead)
-
-
 @database_sync_to_async
 def _row(message_id: UUID) -> Standing | None:
     return standing_of(message_id=message_id)
+
+
+@database_sync_to_async
+def _glances(messages: list[UUID]) -> dict[UUID, Glance]:
+    return glances_at(messages=messages)
+
+
+def _glance(message_id: UUID, within: float) -> Awaitable[Glance | None]:
+    return _of_this_loop(_LOOKERS, Looker).at(message_id, within)
+
+
+# --- one look at the rows per process --------------------------------------------------------------------------------
+
+
+class Looker:
+    """Looks at the rows of all answers that somebody asks for at about the same time, once for all of them."""
+
+    def __init__(self) -> None:
+        self._asked: dict[UUID, asyncio.Future[Glance | None]] = {}
+        self._next: asyncio.TimerHandle | None = None
+        self._looks: set[asyncio.Task[None]] = set()
+
+    async def at(self, message_id: UUID, within: float) -> Glance | None:
+        """Where an answer stands, so many seconds from now at the latest; none when it was deleted."""
+        loop = asyncio.get_running_loop()
+        told = self._asked.setdefault(message_id, loop.create_future())
+        if self._next is None or self._next.when() > loop.time() + within:
+            if self._next is not None:
+                self._next.cancel()
+            self._next = loop.call_later(within, self._begin)
+        return await asyncio.shield(told)  # whoever goes away does not take it from others
+
+    def _begin(self) -> None:
+        self._next = None
+        look = asyncio.create_task(self._look())
+        self._looks.add(look)
+        look.add_done_callback(self._looks.discard)
+
+    async def _look(self) -> None:
+        asked, self._asked = self._asked, {}
+        try:
+            found = await _glances(list(asked))
+        except Exception as error:
+            for told in asked.values():
+                told.set_exception(error)
+                told.exception()  # heard, also where nobody waits any more
+            return
+        for pk, told in asked.items():
+            told.set_result(found.get(pk))
 
 
 # --- one reader per process ----------------------------------------------------------------------------------------
@@ -170,7 +223,7 @@ class Reader:
             self._streams.pop(stream.key, None)
 
     async def _read(self) -> None:
-        client = async_client()
+        client = async_redis_client()
         try:
             while True:
                 if not self._streams:
@@ -198,24 +251,20 @@ class Reader:
         changed.set()
 
 
-def async_client() -> "redis.asyncio.Redis":
-    """A connection to the Redis of the queue, for one event loop."""
-    url = str(settings.REDIS)
-    if url.startswith("unix://"):
-        from urllib.parse import urlsplit
+One = TypeVar("One")
 
-        parts = urlsplit(url)
-        return redis.asyncio.Redis(unix_socket_path=parts.path, password=parts.password, socket_timeout=5)
-    return redis.asyncio.Redis.from_url(url, socket_timeout=5)
-
-
+_LOOKERS: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Looker]" = weakref.WeakKeyDictionary()
 _READERS: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Reader]" = weakref.WeakKeyDictionary()
+
+
+def _of_this_loop(ones: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, One]", made: Callable[[], One]) -> One:
+    loop = asyncio.get_running_loop()
+    found = ones.get(loop)
+    if found is None:
+        found = ones[loop] = made()
+    return found
 
 
 def reader() -> Reader:
     """This event loop's one."""
-    loop = asyncio.get_running_loop()
-    found = _READERS.get(loop)
-    if found is None:
-        found = _READERS[loop] = Reader()
-    return found
+    return _of_this_loop(_READERS, Reader)

@@ -11,7 +11,7 @@ from uuid import UUID
 import redis
 from django.db import transaction
 
-from webapp.jobs.dispatch import redis_client
+from webapp.common.redis_clients import redis_client
 
 BELL = "chat:bell"
 BELL_LENGTH = 100

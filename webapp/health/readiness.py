@@ -13,8 +13,8 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from webapp.common.redis_clients import redis_client
 from webapp.health.selectors import workers_alive
-from webapp.jobs.dispatch import redis_client
 from webapp.jobs.kinds import Queue
 
 LOW_DISK = 0.05

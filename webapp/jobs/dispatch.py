@@ -4,7 +4,6 @@ Rung when the transaction that made something eligible has committed. The sweep 
 """
 
 import logging
-from urllib.parse import urlsplit
 
 import redis
 from django.conf import settings
@@ -12,6 +11,7 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from meds3core.errors import AppError
+from webapp.common.redis_clients import redis_client
 from webapp.config.celery import app
 
 TASK = "workers.look"
@@ -44,11 +44,3 @@ def ring(*, queue: str) -> None:
 def doorbells_waiting(*, queue: str) -> int:
     """How many messages wait in the queue. Raises `redis.RedisError`."""
     return int(redis_client().llen(queue))
-
-
-def redis_client() -> redis.Redis:
-    """A connection to the Redis of the queue."""
-    parts = urlsplit(settings.REDIS)
-    if parts.scheme == "unix":
-        return redis.Redis(unix_socket_path=parts.path, password=parts.password, socket_timeout=5)
-    return redis.Redis.from_url(settings.REDIS, socket_timeout=5)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import redis
 
-from webapp.jobs.dispatch import redis_client
+from webapp.common.redis_clients import redis_client
 
 LOOK_SECONDS = 1.0
 WATCHED_SECONDS = 15

@@ -24,10 +24,10 @@ from redis.exceptions import RedisError
 from meds3core.engines.lost import lost_device
 from meds3core.errors import AppError, UserError
 from webapp.chat import turns
-from webapp.chat.following import async_client
 from webapp.chat.models import State
 from webapp.chat.streams import BELL
 from webapp.chat.turns import Claimed, Progress
+from webapp.common.redis_clients import async_redis_client
 from webapp.jobs.claims import worker_heartbeat, worker_register
 from workers import alive
 from workers.chatting.answering import Ended, answer
@@ -57,7 +57,7 @@ class ChatWorker:
     def __init__(self, name: str) -> None:
         self.name = name
         self._database = ThreadPoolExecutor(1, thread_name_prefix="database")
-        self._redis = async_client()
+        self._redis = async_redis_client()
         self._teller = Teller(self._redis)
         self._live: dict[UUID, tuple[Writing, asyncio.Task[None]]] = {}
         self._stopped: set[UUID] = set()
