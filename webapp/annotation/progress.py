@@ -1,11 +1,13 @@
 """How far queues are: figures for lists, for a queue's page, and for the person who judges."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from webapp.accounts.actors import Actor
 from webapp.annotation.models import (
@@ -74,6 +76,16 @@ class MyProgress:
 
 def queues_progress(*, queues: Collection[UUID]) -> dict[UUID, QueueProgress]:
     """Of several queues, in two queries."""
+    locks = Assignment.objects.filter(queue__in=queues, state=State.LOCKED).order_by().values("queue")
+    return _figures(queues, {row["queue"]: row["n"] for row in locks.annotate(n=Count("pk"))})
+
+
+def queue_progress(*, queue: AnnotationQueue, people: Collection[PersonProgress]) -> QueueProgress:
+    """Of one queue whose people are known (`people_progress`), in one query."""
+    return _figures([queue.pk], {queue.pk: sum(each.locked for each in people)})[queue.pk]
+
+
+def _figures(queues: Collection[UUID], locked: Mapping[UUID, int]) -> dict[UUID, QueueProgress]:
     plain = Q(is_control=False)
     counted = (
         QueueItem.objects.filter(queue__in=queues, withdrawn=None)
@@ -89,8 +101,6 @@ def queues_progress(*, queues: Collection[UUID]) -> dict[UUID, QueueProgress]:
             controls=Count("pk", filter=Q(is_control=True)),
         )
     )
-    locks = Assignment.objects.filter(queue__in=queues, state=State.LOCKED).order_by().values("queue")
-    locked = {row["queue"]: row["n"] for row in locks.annotate(n=Count("pk"))}
     found = {
         row["queue"]: QueueProgress(
             items=row["n"],
@@ -138,34 +148,43 @@ def people_progress(*, queue: AnnotationQueue) -> list[PersonProgress]:
 
 
 def my_progress(*, actor: Actor, queues: Collection[AnnotationQueue]) -> dict[UUID, MyProgress]:
-    """How far this person is in each of these queues, in four queries."""
-    rater, ids = rater_of(actor), [queue.pk for queue in queues]
-    mine = Assignment.objects.filter(queue__in=ids, rater=rater).order_by().values("queue")
-    had = {
-        row["queue"]: row
-        for row in mine.annotate(
-            judged=Count("pk", filter=Q(state=State.JUDGED)), held=Count("pk", filter=Q(state=State.LOCKED))
-        )
-    }
+    """How far this person is in each of these queues, in one query."""
+    rater = rater_of(actor)
+    in_it = {"queue": OuterRef("pk")}
+    mine = Assignment.objects.filter(**in_it, rater=rater)
     not_again = Assignment.objects.filter(item=OuterRef("pk"), rater=rater, state__in=NOT_AGAIN)
-    free = QueueItem.objects.filter(~Exists(not_again), queue__in=ids, is_free=True, withdrawn=None)
-    left = {row["queue"]: row["n"] for row in free.order_by().values("queue").annotate(n=Count("pk"))}
-    newest = dict(
-        Instructions.objects.filter(queue__in=ids).order_by().values_list("queue").annotate(newest=Max("number"))
+    free = QueueItem.objects.filter(~Exists(not_again), **in_it, is_free=True, withdrawn=None)
+    newest = Instructions.objects.filter(**in_it).order_by("-number").values("number")[:1]
+    member = QueueMember.objects.filter(**in_it, user=actor.user)
+    rows = AnnotationQueue.objects.filter(pk__in=[queue.pk for queue in queues]).values(
+        "pk",
+        judged=_counted(mine.filter(state=State.JUDGED)),
+        held=_counted(mine.filter(state=State.LOCKED)),
+        free=_counted(free),
+        newest=Coalesce(Subquery(newest), 0),
+        seen=Coalesce(Subquery(member.values("instructions_seen")[:1]), 0),
+        named=Exists(member.filter(is_named=True)),
     )
-    members = {row.queue_id: row for row in QueueMember.objects.filter(queue__in=ids, user=actor.user)}
+    there = {row["pk"]: row for row in rows}
     found = {}
     for queue in queues:
-        counts, member = had.get(queue.pk, {"judged": 0, "held": 0}), members.get(queue.pk)
-        limit = None if queue.per_person is None else max(0, queue.per_person - counts["judged"])
-        more = left.get(queue.pk, 0) + counts["held"]
-        named = member is not None and member.is_named
+        row = there.get(queue.pk)
+        if row is None:  # deleted meanwhile
+            found[queue.pk] = MyProgress(0, 0, None, 0, 0, may_judge=False)
+            continue
+        limit = None if queue.per_person is None else max(0, queue.per_person - row["judged"])
+        more = row["free"] + row["held"]
         found[queue.pk] = MyProgress(
-            judged=counts["judged"],
+            judged=row["judged"],
             left=more if limit is None else min(more, limit),
             limit_left=limit,
-            instructions=newest.get(queue.pk, 0),
-            instructions_seen=member.instructions_seen if member else 0,
-            may_judge=queue.state == AnnotationQueue.State.OPEN and (named or not queue.named_only),
+            instructions=row["newest"],
+            instructions_seen=row["seen"],
+            may_judge=queue.state == AnnotationQueue.State.OPEN and (row["named"] or not queue.named_only),
         )
     return found
+
+
+def _counted(rows: QuerySet[Any]) -> Coalesce:
+    """How many of these rows there are for the queue of the outer query."""
+    return Coalesce(Subquery(rows.order_by().values("queue").annotate(n=Count("pk")).values("n")), 0)

@@ -36,7 +36,7 @@ from webapp.annotation.forms import (
     source_choices,
 )
 from webapp.annotation.models import AnnotationQueue, Filling, QueueMember
-from webapp.annotation.progress import my_progress, people_progress, queues_progress
+from webapp.annotation.progress import my_progress, people_progress, queue_progress, queues_progress
 from webapp.common.access import actor_of, team_page
 from webapp.common.paging import page_of
 from webapp.common.spec_forms import SpecForm
@@ -81,9 +81,10 @@ def queue(request: HttpRequest, team: Team, queue_id: uuid.UUID) -> HttpResponse
         "may_change": may(role, Action.QUEUE_CHANGE),
     }
     if context["may_review"]:
+        people = people_progress(queue=found)
         context |= {
-            "progress": queues_progress(queues=[found.pk])[found.pk],
-            "people": people_progress(queue=found),
+            "progress": queue_progress(queue=found, people=people),
+            "people": people,
             "fillings": selectors.fillings_of(queue=found)[:FILLINGS],
             "filling_jobs": selectors.filling_jobs(queue=found),
             "versions": versions,
