@@ -125,6 +125,11 @@ class JudgementImportSpec(Spec):
     form: Literal["jsonl", "prm800k", "label-studio"] | None = Field(
         default=None, description="Form of the file; None: told from its lines"
     )
+    source: str = Field(
+        default="",
+        max_length=100,
+        description="Where it was judged: the same name there is the same person; empty: the file's name",
+    )
 
 
 class QueueFillingSpec(Spec):

@@ -29,6 +29,7 @@ from tests.trees import built_labels, finished_search
 from tests.web.people import token
 from tests.workers.attempts import done
 from webapp.accounts.actors import Actor
+from webapp.accounts.models import AuditEntry
 from webapp.accounts.rules import Role
 from webapp.annotation import review, selectors, work
 from webapp.annotation.agreement import agreement_of
@@ -48,7 +49,8 @@ from webapp.registry.models import LabelSet, ModelVersion
 from webapp.registry.worth import labels_worth
 from webapp.training.retraining import retrain_spec
 from webapp.uploads.services import AnnouncedFile, chunk_store, upload_complete, upload_create
-from workers.kinds import evaluation
+from webapp.webhooks.models import Delivery, Event, Webhook
+from workers.kinds import evaluation, judgement_import
 from workers.kinds.worth import labels_folders
 
 pytestmark = pytest.mark.django_db
@@ -238,11 +240,12 @@ def test_changes_and_control_items_come_in_as_such(world, queue, owner, annotato
 def test_a_file_is_one_filling_however_many_parts_it_comes_in(world, queue, owner):
     other = queue_create(actor=owner, team=world.team, settings=QueueSettings(name="Brought"))
     said = list(judgements_said(queue=queue))
-    first = judgements_bring(actor=owner, queue=other, judgements=said[:7], title="all.jsonl")
-    rest = judgements_bring(actor=owner, queue=other, judgements=said[7:], title="all.jsonl", filling_id=first.filling)
+    wanted = {"actor": owner, "queue": other, "title": "all.jsonl", "filling_id": uuid4()}
+    first = judgements_bring(judgements=said[:7], **wanted)
+    rest = judgements_bring(judgements=said[7:], **wanted)
     filling = Filling.objects.get(queue=other)
-    assert (filling.pk, filling.added, filling.items.count()) == (rest.filling, 12, 12)
-    assert sum(filling.counts.values()) == 12
+    assert (filling.added, filling.items.count(), first.items + rest.items) == (12, 12, 12)
+    assert sum(filling.counts.values()) == 12 and filling.pk == wanted["filling_id"]
 
 
 def test_judgements_of_reviewers_come_in_as_decisions(world, queue, owner):
@@ -254,10 +257,10 @@ def test_judgements_of_reviewers_come_in_as_decisions(world, queue, owner):
     assert Adjudication.objects.get(queue=other).verdict == Verdict.BAD
 
 
-def sent(owner, team, content):
+def sent(owner, team, content, name="walks.jsonl"):
     """A file of judgements that is here."""
     content = content.encode()
-    file = AnnouncedFile("walks.jsonl", len(content))
+    file = AnnouncedFile(name, len(content))
     upload = upload_create(actor=owner, team=team, purpose="judgements", files=[file])
     chunk_store(file=upload.files.get(), offset=0, content=io.BytesIO(content))
     return upload_complete(actor=owner, upload=upload)
@@ -279,7 +282,7 @@ def test_a_file_is_imported_by_a_job_which_tells_of_bad_rows(world, queue, owner
     upload = sent(owner, world.team, json.dumps(walk) + "\n" + "{}\n")
     result = done(import_submit(actor=owner, queue=queue, upload=upload))
     assert (result["saved"], result["items"], result["rejected"]) == (2, 2, 1)
-    brought = Judgement.objects.filter(queue=queue, rater="import:elsewhere").select_related("item")
+    brought = Judgement.objects.filter(queue=queue, rater="import:walks.jsonl:elsewhere").select_related("item")
     # The opener of these trees is another one than the file's: its steps are new, its question is known.
     kinds = {row.item.kept["question"]["answer_format"]["kind"] for row in brought}
     assert kinds == {item.kept["question"]["answer_format"]["kind"] for item in QueueItem.objects.filter(
@@ -288,6 +291,77 @@ def test_a_file_is_imported_by_a_job_which_tells_of_bad_rows(world, queue, owner
     assert sorted(row.verdict for row in brought) == ["bad", "good"]
     again = done(import_submit(actor=owner, queue=queue, upload=upload))
     assert (again["saved"], again["known"], again["items"]) == (0, 2, 0)
+
+
+def walks(rating: int, labeler="A1", thoughts=1) -> str:
+    """Of one who judged so many thoughts, all alike."""
+    lines = [
+        {
+            "labeler": labeler,
+            "question": {"problem": f"How many in {number}?", "ground_truth_answer": None},
+            "label": {
+                "steps": [
+                    {"completions": [{"text": "Some thought.", "rating": rating}], "chosen_completion": None},
+                ]
+            },
+        }
+        for number in range(thoughts)
+    ]
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def test_one_name_in_files_of_two_places_is_two_raters(world, owner):
+    """The first annotator of two projects, who disagree: else the second one's word would be taken for said already."""
+    made = queue_create(actor=owner, team=world.team, settings=QueueSettings(name="Brought", wanted=2))
+    one, two = (sent(owner, world.team, walks(rating), name) for rating, name in ((1, "ward.jsonl"), (-1, "lab.jsonl")))
+    assert [done(import_submit(actor=owner, queue=made, upload=each))["saved"] for each in (one, two)] == [1, 1]
+    said = Judgement.objects.filter(queue=made).order_by("id").values_list("rater", "verdict")
+    assert list(said) == [("import:ward.jsonl:A1", "good"), ("import:lab.jsonl:A1", "bad")]
+    assert QueueItem.objects.get(queue=made).judged == 2
+    again = done(import_submit(actor=owner, queue=made, upload=one))
+    assert (again["saved"], again["known"]) == (0, 1)
+    names = {each.annotator for each in judgements_said(queue=made)}
+    assert names == {"A1 (ward.jsonl)", "A1 (lab.jsonl)"}, "an export tells them apart, too"
+
+
+def test_one_name_in_files_of_one_place_is_one_rater(world, owner, client):
+    made = queue_create(actor=owner, team=world.team, settings=QueueSettings(name="Brought", wanted=2))
+    one, two = (sent(owner, world.team, walks(rating), name) for rating, name in ((1, "1.jsonl"), (-1, "2.jsonl")))
+    found = [
+        done(import_submit(actor=owner, queue=made, upload=each, source=name))
+        for each, name in ((one, "Ward study"), (two, " Ward  study "))
+    ]
+    assert [(each["saved"], each["known"]) for each in found] == [(1, 0), (0, 1)], "one blind word of one person"
+    assert Judgement.objects.get(queue=made).rater == "import:Ward study:A1"
+    client.force_login(owner.user, backend="django.contrib.auth.backends.ModelBackend")
+    page = client.get(f"/t/{world.team.slug}/queues/{made.pk}/import/").text
+    assert '<option value="Ward study">' in page and "“A1” of two projects is two people" in page
+
+
+def test_long_names_that_end_differently_are_different_raters(world, owner):
+    made = queue_create(actor=owner, team=world.team, settings=QueueSettings(name="Brought", wanted=3))
+    for end in "ab":
+        upload = sent(owner, world.team, walks(1, labeler="n" * 199 + end))
+        assert done(import_submit(actor=owner, queue=made, upload=upload))["saved"] == 1
+    assert Judgement.objects.filter(queue=made).values("rater").distinct().count() == 2
+
+
+def test_a_file_of_many_parts_is_told_of_once(world, owner, settings, monkeypatch):
+    settings.OUTBOUND_ALLOW = ["hooks.inside"]
+    hook = Webhook.objects.create(
+        team=world.team, url="https://hooks.inside/", events=[Event.QUEUE_FILLED], created_by=owner.user
+    )
+    monkeypatch.setattr(judgement_import, "BATCH", 2)
+    made = queue_create(actor=owner, team=world.team, settings=QueueSettings(name="Brought"))
+    upload = sent(owner, world.team, walks(1, thoughts=5))
+    result = done(import_submit(actor=owner, queue=made, upload=upload))
+    assert (result["saved"], result["items"]) == (5, 5)
+    filling = Filling.objects.get(queue=made)
+    assert (filling.asked, filling.added, filling.known) == (5, 5, 0)
+    assert Delivery.objects.filter(webhook=hook, thing=made.pk).count() == 1
+    assert AuditEntry.objects.get(verb="queue.filled").details["items"] == 5
+    done(import_submit(actor=owner, queue=made, upload=upload))
+    assert Delivery.objects.count() == 1, "the same file again brings nothing"
 
 
 def test_a_file_without_a_judgement_is_refused_with_words(world, queue, owner):

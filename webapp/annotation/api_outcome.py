@@ -59,6 +59,11 @@ class ImportIn(Schema):
     form: Literal["jsonl", "prm800k", "label-studio"] | None = Field(
         default=None, description="Form of the file; null: told from its lines."
     )
+    source: str = Field(
+        default="",
+        max_length=100,
+        description="Where it was judged: the same name in one source is the same rater. Empty: the file's name.",
+    )
 
 
 class RetrainIn(Schema):
@@ -112,7 +117,9 @@ def queue_import(request: HttpRequest, team_slug: str, queue_id: UUID, body: Imp
     team = team_of_call(request)
     queue = selectors.queue_of(team=team, queue_id=queue_id)
     upload = upload_of(team=team, upload_id=body.upload)
-    return job_accepted(import_submit(actor=actor_of_call(request), queue=queue, upload=upload, form=body.form))
+    return job_accepted(
+        import_submit(actor=actor_of_call(request), queue=queue, upload=upload, form=body.form, source=body.source)
+    )
 
 
 @router.post(

@@ -36,7 +36,7 @@ class JudgementOut(Schema):
     id: UUID
     item: UUID
     queue: UUID
-    rater: str = Field(description="user:<id>, or import:<name>")
+    rater: str = Field(description="user:<id>, or import:<source>:<name>")
     name: str
     round: int
     answer: StepAnswer

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, F
 
 from meds3core.config.jobs import QueueFillingSpec
 from meds3core.config.references import Registered
@@ -220,31 +220,42 @@ def flags_send(*, actor: Actor, queue: AnnotationQueue, flags: Sequence[StepFlag
 
 
 def items_add(
-    *, actor: Actor, queue: AnnotationQueue, items: Iterable[NewItem], source_kind: str, title: str = ""
+    *,
+    actor: Actor,
+    queue: AnnotationQueue,
+    items: Iterable[NewItem],
+    source_kind: str,
+    title: str = "",
+    filling_id: UUID | None = None,
 ) -> tuple[Filling, list[QueueItem]]:
     """Put items into a queue that were made elsewhere: by a program (`sent`), or from a file of judgements (`import`).
 
     Gives the filling and the items in the order in which they were given, those that the queue had already included.
+    What comes in parts names its `filling_id` with each: they are one filling, told of at the end (`filling_tell`).
     Raises `QueueError` for one of another mode than the queue's, or too many.
     """
     given = list(items)
     _check(len(given))
     if any(each.copy.shown.mode != queue.mode for each in given):
         raise QueueError("Steps and trajectories do not mix. Make another queue.")
-    filling = _filling(actor, queue, source_kind, title, len(given))
+    filling = _filling(actor, queue, source_kind, title, len(given), filling_id)
     rows = _store(queue, filling, given, kind=source_kind)
-    return _settle(actor, filling, len(given)), rows
+    if filling_id is None:
+        return _settle(actor, filling, len(given)), rows
+    return _count(filling, filling.asked), rows
 
 
-def _filling(actor: Actor, queue: AnnotationQueue, kind: str, title: str, asked: int) -> Filling:
-    return Filling.objects.create(
-        team_id=queue.team_id,
-        queue=queue,
-        source_kind=kind,
-        source_title=title[:200],
-        asked=asked,
-        created_by=actor.user,
-    )
+def _filling(
+    actor: Actor, queue: AnnotationQueue, kind: str, title: str, asked: int, pk: UUID | None = None
+) -> Filling:
+    """A new one of so many items, or so many more of this one."""
+    columns = {"team_id": queue.team_id, "queue": queue, "source_kind": kind, "source_title": title[:200]}
+    columns |= {"asked": asked, "created_by": actor.user}
+    filling, made = Filling.objects.get_or_create(pk=pk or new_id(), defaults=columns)
+    if not made:
+        Filling.objects.filter(pk=filling.pk).update(asked=F("asked") + asked)
+        filling.refresh_from_db()
+    return filling
 
 
 def _check(items: int) -> None:
@@ -346,12 +357,23 @@ def _row(queue: AnnotationQueue, filling: Filling, new: NewItem, kind: str) -> Q
 
 def _settle(actor: Actor, filling: Filling, chosen: int) -> Filling:
     """Write down what became of a filling of so many chosen items, and tell of it."""
+    with transaction.atomic():
+        filling = _count(filling, chosen)
+        filling_tell(actor=actor, filling=filling)
+    return filling
+
+
+def _count(filling: Filling, chosen: int) -> Filling:
     rows = QueueItem.objects.filter(filling=filling).order_by().values_list("rule").annotate(n=Count("pk"))
     counts = Counter(dict(rows))
-    with transaction.atomic():
-        added = counts.total()
-        Filling.objects.filter(pk=filling.pk).update(counts=dict(counts), added=added, known=chosen - added)
-        audit_write(actor=actor, verb="queue.filled", team=filling.team, subject=str(filling.queue_id), items=added)
-        webhooks_fire(team_id=filling.team_id, event=Event.QUEUE_FILLED, thing=filling.queue_id)
+    added = counts.total()
+    Filling.objects.filter(pk=filling.pk).update(counts=dict(counts), added=added, known=chosen - added)
     filling.refresh_from_db()
     return filling
+
+
+@transaction.atomic
+def filling_tell(*, actor: Actor, filling: Filling) -> None:
+    """Tell the audit log and the webhooks, once for a whole filling."""
+    audit_write(actor=actor, verb="queue.filled", team=filling.team, subject=str(filling.queue_id), items=filling.added)
+    webhooks_fire(team_id=filling.team_id, event=Event.QUEUE_FILLED, thing=filling.queue_id)

@@ -1,12 +1,14 @@
 """Judgements that were made elsewhere, put into a queue: their steps become items, their makers raters by name.
 
+A name says who it is only where it was given: the first annotator of two projects is two people. So a rater is a name
+within a source, which whoever brings the file may say, and else is the file's name.
+
 Asked for as a job (`meds3core.config.jobs.JudgementImportSpec`). The same file again changes nothing: what a rater said
 of a step is known by its content, and what was said in the queue itself by its id.
 """
 
 import json
 import uuid
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,7 +28,7 @@ from meds3core.labels.prefix import prefix_hash
 from meds3core.types.judgements import StepJudgement
 from meds3core.types.question import OpenQuestion, Question
 from webapp.accounts.actors import Actor
-from webapp.annotation.filling import NewItem, items_add
+from webapp.annotation.filling import NewItem, filling_tell, items_add
 from webapp.annotation.models import (
     RATER_LENGTH,
     Adjudication,
@@ -45,6 +47,7 @@ from webapp.uploads.services import upload_kept
 
 _NAMES = uuid.UUID("6f1d6a52-0d0e-4b0b-9c35-6f7f6d0f3b11")
 """Under which the ids of judgements from elsewhere are made from their content."""
+NAME_LENGTH = 150
 _AT_ONCE = 500
 """Names in one question to the database."""
 
@@ -60,12 +63,15 @@ class Imported:
     """Decisions of reviewers."""
     items: int = 0
     """Items that the queue did not have."""
-    filling: UUID | None = None
-    """What put them there."""
 
 
-def import_submit(*, actor: Actor, queue: AnnotationQueue, upload: Upload, form: InForm | None = None) -> Job:
-    """Ask for the import. Raises `QueueError`, `JobError`, `QueueUnreachable`."""
+def import_submit(
+    *, actor: Actor, queue: AnnotationQueue, upload: Upload, form: InForm | None = None, source: str = ""
+) -> Job:
+    """Ask for the import. The same name in files of the same `source` is the same rater; empty: the file's name.
+
+    Raises `QueueError`, `JobError`, `QueueUnreachable`.
+    """
     if upload.purpose != Upload.Purpose.JUDGEMENTS:
         raise QueueError("These are no files of judgements.")
     if upload.state != Upload.State.COMPLETE:
@@ -74,7 +80,10 @@ def import_submit(*, actor: Actor, queue: AnnotationQueue, upload: Upload, form:
         raise QueueError("The file belongs to another team.")
     upload_kept(upload_id=upload.pk)
     spec = JudgementImportSpec(
-        upload=Registered(kind="upload", id=upload.pk), queue=Registered(kind="queue", id=queue.pk), form=form
+        upload=Registered(kind="upload", id=upload.pk),
+        queue=Registered(kind="queue", id=queue.pk),
+        form=form,
+        source=" ".join(source.split()),
     )
     return job_submit(actor=actor, team=queue.team, spec=spec, title=f"Judgements into {queue}"[:200])
 
@@ -94,28 +103,42 @@ def judgements_bring(
     queue: AnnotationQueue,
     judgements: Sequence[StepJudgement],
     title: str = "",
+    source: str = "",
     filling_id: UUID | None = None,
 ) -> Imported:
     """Put these into the queue, a transaction each, a rater's blind words before later ones.
 
-    `filling_id`: what an earlier part of the same file made; items come into it, too. Raises `QueueError` for a queue
-    of whole trajectories.
+    Raters are names within `source`. `filling_id`: under which the items of a file are counted that comes in parts; its
+    end is told by `judgements_end`. Raises `QueueError` for a queue of whole trajectories.
     """
     if queue.mode != ItemMode.STEP:
         raise QueueError("Judgements come into queues whose items are single steps; this one's are trajectories.")
     own = _said_here(queue, judgements)
-    found = Imported(known=len(own), filling=filling_id)
+    found = Imported(known=len(own))
     brought = sorted((one for one in judgements if one.id not in own), key=lambda one: not one.blind)
-    by_step = _items(actor, queue, brought, title, found)
+    by_step = _items(actor, queue, brought, title, found, filling_id)
     for one in brought:
         item = by_step[prefix_hash(one.question, one.bodies)]
         if one.adjudicated:
-            found.decided += _decide(item, one)
-        elif _save(item, one):
+            found.decided += _decide(item, one, source)
+        elif _save(item, one, source):
             found.saved += 1
         else:
             found.known += 1
     return found
+
+
+def judgements_end(*, actor: Actor, filling_id: UUID) -> None:
+    """All parts of a file are in: tell of the items that it brought, if any."""
+    filling = Filling.objects.select_related("team").filter(pk=filling_id, added__gt=0).first()
+    if filling is not None:
+        filling_tell(actor=actor, filling=filling)
+
+
+def sources_of(*, queue: AnnotationQueue) -> list[str]:
+    """Where judgements of this queue came from, by name."""
+    rows = Job.objects.filter(team=queue.team_id, kind="judgement-import", spec__queue__id=str(queue.pk))
+    return sorted({source for source in rows.values_list("spec__source", flat=True) if source})
 
 
 def _said_here(queue: AnnotationQueue, judgements: Sequence[StepJudgement]) -> set[str]:
@@ -130,7 +153,12 @@ def _said_here(queue: AnnotationQueue, judgements: Sequence[StepJudgement]) -> s
 
 
 def _items(
-    actor: Actor, queue: AnnotationQueue, judgements: Sequence[StepJudgement], title: str, found: Imported
+    actor: Actor,
+    queue: AnnotationQueue,
+    judgements: Sequence[StepJudgement],
+    title: str,
+    found: Imported,
+    filling_id: UUID | None,
 ) -> dict[str, QueueItem]:
     """The items of these steps by the steps' names; those that the queue does not have are put into it."""
     steps: dict[str, StepJudgement] = {}
@@ -145,29 +173,12 @@ def _items(
         there |= {row.step_hash: row for row in rows.filter(step_hash__in=names[start : start + _AT_ONCE])}
     new = [_item(one) for name, one in steps.items() if name not in there]
     if new:
-        filling, items = items_add(actor=actor, queue=queue, items=new, source_kind="import", title=title)
-        there |= {item.step_hash: item for item in items}
-        found.items = filling.added
-        found.filling = _joined(filling, found.filling)
-    return there
-
-
-def _joined(filling: Filling, earlier: UUID | None) -> UUID:
-    """One filling for a whole file: what a later part of it added is counted with the first one's."""
-    first = Filling.objects.filter(pk=earlier).first() if earlier is not None else None
-    if first is None:
-        return filling.pk
-    counts = Counter(first.counts) + Counter(filling.counts)
-    with transaction.atomic():
-        QueueItem.objects.filter(filling=filling).update(filling=first)
-        Filling.objects.filter(pk=first.pk).update(
-            asked=F("asked") + filling.asked,
-            added=F("added") + filling.added,
-            known=F("known") + filling.known,
-            counts=dict(counts),
+        filling, items = items_add(
+            actor=actor, queue=queue, items=new, source_kind="import", title=title, filling_id=filling_id
         )
-        filling.delete()
-    return first.pk
+        there |= {item.step_hash: item for item in items}
+        found.items = sum(item.filling_id == filling.pk for item in items)
+    return there
 
 
 def _item(one: StepJudgement) -> NewItem:
@@ -194,15 +205,30 @@ def _item(one: StepJudgement) -> NewItem:
     return NewItem(replace(copy, shown=shown), rule=rule, known=known)
 
 
-def _save(item: QueueItem, one: StepJudgement) -> bool:
+def _rater(one: StepJudgement, source: str) -> str:
+    name = f"import:{source}:{one.annotator}" if source else f"import:{one.annotator}"
+    if len(name) <= RATER_LENGTH:
+        return name
+    digest = uuid.uuid5(_NAMES, name)  # what is cut off tells people apart, too
+    return f"{name[: RATER_LENGTH - 37]}:{digest}"
+
+
+def _rater_name(one: StepJudgement, source: str) -> str:
+    if not source:
+        return one.annotator[:NAME_LENGTH]
+    place = f" ({source[:60]})"
+    return one.annotator[: NAME_LENGTH - len(place)] + place
+
+
+def _save(item: QueueItem, one: StepJudgement, source: str) -> bool:
     """Whether it was new. A rater has one blind word on an item, whatever files hold; later words are rounds more."""
-    rater = f"import:{one.annotator}"[:RATER_LENGTH]
+    rater = _rater(one, source)
     with transaction.atomic():
         item_hold(item.pk)
         columns = {
             "team_id": item.team_id,
             "queue_id": item.queue_id,
-            "rater_name": one.annotator[:150],
+            "rater_name": _rater_name(one, source),
             "state": Assignment.State.JUDGED,
             "judged": one.said_at or Now(),
             "rounds": 1,
@@ -210,7 +236,7 @@ def _save(item: QueueItem, one: StepJudgement) -> bool:
             "current_round": 1,
         }
         given, made = Assignment.objects.get_or_create(item=item, rater=rater, defaults=columns)
-        name = _name(item, one)
+        name = _name(item, one, source)
         if not made:
             if one.blind or Judgement.objects.filter(rater=rater, client_id=name).exists():
                 return False
@@ -236,21 +262,28 @@ def _save(item: QueueItem, one: StepJudgement) -> bool:
     return True
 
 
-def _decide(item: QueueItem, one: StepJudgement) -> int:
+def _decide(item: QueueItem, one: StepJudgement, source: str) -> int:
     _, made = Adjudication.objects.get_or_create(
         item=item,
-        client_id=_name(item, one),
+        client_id=_name(item, one, source),
         position=0,
         defaults={
             "team_id": item.team_id,
             "queue_id": item.queue_id,
-            "decided_by_name": one.annotator[:150],
+            "decided_by_name": _rater_name(one, source),
             **said_columns(one),
         },
     )
     return int(made)
 
 
-def _name(item: QueueItem, one: StepJudgement) -> uuid.UUID:
-    said = [str(item.pk), one.annotator, one.adjudicated, one.blind, *map(str, said_columns(one).values())]
+def _name(item: QueueItem, one: StepJudgement, source: str) -> uuid.UUID:
+    said = [
+        str(item.pk),
+        *([source] if source else []),
+        one.annotator,
+        one.adjudicated,
+        one.blind,
+        *map(str, said_columns(one).values()),
+    ]
     return uuid.uuid5(_NAMES, json.dumps(said))

@@ -189,7 +189,7 @@ class QueueItem(TeamEntity):
 class Assignment(TeamEntity):
     """That one rater was given one item: the lock, and which of their judgements counts.
 
-    `rater` names the person for ever: `user:<id>`, or `import:<name>` for judgements made elsewhere.
+    `rater` names the person for ever: `user:<id>`, or `import:<source>:<name>` for those made elsewhere.
     """
 
     class State(models.TextChoices):

@@ -10,7 +10,7 @@ from meds3core.progress import ProgressEvent
 from meds3core.types.judgements import StepJudgement
 from meds3core.types.question import TextFormat
 from webapp.accounts.actors import SYSTEM, Actor
-from webapp.annotation.imports import Imported, judgements_bring, known_questions
+from webapp.annotation.imports import Imported, judgements_bring, judgements_end, known_questions
 from webapp.annotation.models import AnnotationQueue
 from webapp.jobs import reports
 from webapp.jobs.models import Job
@@ -46,12 +46,12 @@ def run(context: JobContext) -> Mapping[str, Any]:
             queue=queue,
             judgements=tuple(waiting),
             title=file.name,
-            filling_id=total.filling,
+            source=spec.source or file.name[:100],
+            filling_id=context.job_id,
         )
         found = patiently(bring, context.cancel)
         for name in COUNTS:
             setattr(total, name, getattr(total, name) + getattr(found, name))
-        total.filling = found.filling
         waiting.clear()
         done = total.saved + total.known + total.decided
         context.reporter.emit(ProgressEvent(kind="rows", done=done, data={"unit": "judgements"}))
@@ -71,6 +71,7 @@ def run(context: JobContext) -> Mapping[str, Any]:
             write()
     if waiting:
         write()
+    patiently(partial(judgements_end, actor=actor, filling_id=context.job_id), context.cancel)
     if not (total.saved or total.known or total.decided):
         why = "; ".join(str(error) for error in errors)
         raise FileRefused(f"The file holds no judgement{f'. {why}' if why else ''}.")
