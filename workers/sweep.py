@@ -20,7 +20,7 @@ import redis
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from webapp.chat.services import conversations_expire
+from webapp.chat.keeping import conversations_expire, former_members_sweep
 from webapp.datasets.deletion import deletions_go_on
 from webapp.datasets.exports import exports_expire
 from webapp.datasets.intake import imports_sweep
@@ -48,6 +48,7 @@ CHORES: tuple[Callable[[], object], ...] = (
     deliveries_expire,
     exports_expire,
     conversations_expire,
+    former_members_sweep,
     uploads_sweep,
     previews_sweep,
     training_previews_sweep,

@@ -15,11 +15,13 @@ from webapp.accounts.actors import Actor
 from webapp.accounts.models import AuditEntry
 from webapp.accounts.rules import Role
 from webapp.chat import services, turns
+from webapp.chat.keeping import conversations_expire
 from webapp.chat.markdown import LONGEST, rendered
 from webapp.chat.models import Conversation, Message, State
 from webapp.chat.selectors import branch_of
 from webapp.chat.texts import written
 from webapp.chat.turns import Progress
+from webapp.registry.bundled import bundled_ensure
 
 MARKER = "zebrastripes77"
 EVIL = [
@@ -184,14 +186,14 @@ def test_markdown_is_rendered_and_what_is_huge_is_shown_as_it_is():
 def test_conversations_are_forgotten_when_their_time_is_over(world, settings):
     kept = conversation(world.team)
     Conversation.objects.update(touched=timezone.now() - timedelta(days=10))
-    assert services.conversations_expire() == 0
+    assert conversations_expire() == 0
     settings.CHAT_DAYS = 20
-    assert services.conversations_expire() == 0
+    assert conversations_expire() == 0
     owner = signed_in(world.by_role[Role.OWNER])
     assert owner.post(f"/t/{world.team.slug}/chat/retention/", {"days": "9"}).status_code == 302
     assert signed_in(world.by_role[Role.MANAGER]).post(f"/t/{world.team.slug}/chat/retention/").status_code == 403
     services.turn_ask(conversation=conversation(world.team), text="New")
-    assert services.conversations_expire() == 1
+    assert conversations_expire() == 1
     assert not Conversation.objects.filter(pk=kept.pk).exists() and Conversation.objects.count() == 1
 
 
@@ -214,3 +216,85 @@ def test_a_turn_that_cannot_be_read_fails_by_itself(world):
     assert [each.id for each in turns.turns_claim(worker="w", most=9)] == [fine.pk]
     broken.refresh_from_db()
     assert (broken.state, broken.error_code) == (State.FAILED, "chat-settings") and MARKER not in broken.error_message
+
+
+@pytest.mark.parametrize(
+    ("said", "sought"),
+    [
+        ("Wo ist der ärzte-plan?", "ÄRZTE"),
+        ("ΌΛΑ ΚΑΛΆ;", "όλα καλά"),
+        ("Die Straße", "STRASSE"),
+        ("100% sure_ly", "0% SURE_"),
+    ],
+)
+def test_search_knows_no_case_in_any_script(world, said, sought):
+    in_question = asked(world.team, said).conversation
+    in_answer = answer(asked(world.team, "And?"), f"Step 0: {said}").conversation
+    in_title = conversation(world.team, title=said)
+    other = answer(asked(world.team, "100 of them surely, Arzte."))
+    client = signed_in(world.by_role[Role.OWNER])
+    found = client.post(f"/t/{world.team.slug}/chat/", {"words": sought}).text
+    assert all(str(each.pk) in found for each in (in_question, in_answer, in_title))
+    assert str(other.conversation_id) not in found and found.count("chat-title") == 3
+    nobody_elses = signed_in(world.by_role[Role.VIEWER]).post(f"/t/{world.team.slug}/chat/", {"words": sought})
+    assert "chat-title" not in nobody_elses.text
+
+
+def test_what_was_written_when_a_worker_vanished_is_found(world):
+    message = asked(world.team, "One?")
+    for _ in range(turns.MOST_FAILURES):
+        (claimed,) = turns.turns_claim(worker="w", most=9)
+        turns.turns_write(progress=[(message.pk, claimed.attempt, Progress(f"As far as {MARKER}", 1, [], []))])
+        turns.leases_reclaim(worker="w")
+    found = signed_in(world.by_role[Role.OWNER]).post(f"/t/{world.team.slug}/chat/", {"words": MARKER.upper()})
+    assert found.text.count("chat-title") == 1
+
+
+def test_exports_of_branches_hold_all_of_them_and_markdown_the_one_that_is_shown(world):
+    first = answer(asked(world.team, "One?"), "The first way.")
+    held = first.conversation
+    second = answer(services.turn_again(conversation=held, message=first), "The second way.", chosen=1)
+    follow_up = answer(services.turn_ask(conversation=held, text="And then?", parent=second), "So it goes on.")
+    client = signed_in(world.by_role[Role.OWNER])
+    url = f"/t/{world.team.slug}/chat/{held.pk}/export"
+    whole = client.get(f"{url}.json").json()
+    by_id = {each["id"]: each for each in whole["messages"]}
+    assert {each["text"] for each in by_id.values()} == {
+        "One?", "The first way.", "The second way.", "And then?", "So it goes on.",
+    }  # fmt: skip
+    assert whole["leaf"] == str(follow_up.pk)
+    assert by_id[str(first.pk)]["parent"] == by_id[str(second.pk)]["parent"], "both answer the same"
+    path, at = [], whole["leaf"]
+    while at is not None:
+        path.append(by_id[at]["text"])
+        at = by_id[at]["parent"]
+    assert path[::-1] == ["One?", "The second way.", "And then?", "So it goes on."]
+    shown = client.get(f"{url}.md").text
+    assert "The second way." in shown and "So it goes on." in shown and "The first way." not in shown
+    client.post(f"/t/{world.team.slug}/chat/{held.pk}/messages/{first.pk}/show/")
+    shown = client.get(f"{url}.md").text
+    assert "The first way." in shown and "The second way." not in shown and "So it goes on." not in shown
+    assert {each["id"] for each in client.get(f"{url}.json").json()["messages"]} == set(by_id)
+
+
+def test_a_branch_that_goes_on_from_another_answer_says_from_where(world):
+    first = answer(asked(world.team, "One?"))
+    made = services.turn_branch(conversation=first.conversation, message=first, step=1)
+    answer(made, "Step 0: Go.\n\nStep 1: Stay.")
+    url = f"/t/{world.team.slug}/chat/{first.conversation_id}/export.json"
+    found = {each["id"]: each for each in signed_in(world.by_role[Role.OWNER]).get(url).json()["messages"]}
+    assert found[str(made.pk)]["begins_with"] == len("Step 0: Go.\n\n") and found[str(first.pk)]["begins_with"] == 0
+
+
+def test_settings_that_are_refused_are_told_on_the_page_that_is_as_before(world):
+    answer(asked(world.team, f"{MARKER}?"))
+    client = signed_in(world.by_role[Role.OWNER])
+    form = {"model": "", "way": "fast", "temperature": "9", "top_p": "1", "max_tokens": "9", "form": "auto"}
+    refused = client.post(f"/t/{world.team.slug}/chat/new/", form)
+    assert refused.status_code == 400 and MARKER in refused.text and "How long conversations are kept" in refused.text
+    fine = form | {"model": f"model:{bundled_ensure().pk}", "temperature": "0"}
+    best = client.post(f"/t/{world.team.slug}/chat/new/", fine | {"way": "best-of-n"})
+    assert best.status_code == 400 and "process reward model" in best.text
+    assert Conversation.objects.count() == 1
+    made = client.post(f"/t/{world.team.slug}/chat/new/", fine)
+    assert made.status_code == 302 and Conversation.objects.latest("pk").config["temperature"] == 0

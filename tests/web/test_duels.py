@@ -12,10 +12,12 @@ from tests.web.test_chat_answers import in_steps
 from webapp.accounts.actors import Actor
 from webapp.accounts.models import AuditEntry
 from webapp.accounts.rules import Role
-from webapp.chat import duels
+from webapp.chat import duels, turns
 from webapp.chat.duels import Side, duel_ask, duel_create, duel_delete, duel_stop, duel_vote, ranking_of, rounds_of
+from webapp.chat.keeping import conversations_expire
 from webapp.chat.models import OPEN, Conversation, Duel, DuelVote, Message, State
-from webapp.chat.services import ChatError, conversations_expire
+from webapp.chat.services import ChatError
+from webapp.chat.turns import Progress
 from webapp.registry.bundled import bundled_ensure
 
 
@@ -78,6 +80,68 @@ def test_a_blind_one_tells_nothing_before_the_vote(world):
     assert not voted(held, "good", "Two?").blind
     for wrong in ({}, {"turn": "9", "verdict": "left"}, {"turn": "1", "verdict": "best"}):
         assert "alert-danger" in owner.post(f"{url}vote/", wrong, headers={"HX-Request": "true"}).text
+
+
+def ended_as(message: Message, state: State, text: str = "Half an", **columns) -> None:
+    """The worker says how it ended."""
+    turns.turns_claim(worker="w", most=9)
+    message.refresh_from_db()
+    progress = Progress(text, 1, [], [])
+    assert turns.turn_end(turn=message.pk, attempt=message.attempt, state=state, progress=progress, **columns)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize(
+    ("state", "text"), [(State.STOPPED, "Half an"), (State.FAILED, ""), (State.FAILED, "Half"), (State.DONE, " \n")]
+)
+def test_only_whole_answers_are_voted_on(world, side, state, text):
+    held = duel(world.team)
+    asked = duel_ask(duel=held, text="One?")
+    ended_as(asked[side], state, text)
+    with pytest.raises(ChatError, match="must be there"):
+        duel_vote(actor=Actor(held.owner), duel=held, turn=0, verdict="left")
+    ended_as(asked[1 - side], State.DONE, "A whole one.")
+    url = f"/t/{world.team.slug}/chat/comparisons/{held.pk}/"
+    owner = signed_in(held.owner)
+    page = owner.get(url).text
+    assert "No vote:" in page and 'name="verdict"' not in page
+    refused = owner.post(f"{url}vote/", {"turn": "0", "verdict": "left"}, headers={"HX-Request": "true"})
+    assert "says nothing of the models" in refused.text and "X-Chat-Asked" not in refused
+    held.refresh_from_db()
+    assert held.hides and not DuelVote.objects.exists(), "nor is anybody named by it"
+    voted(held, "right", "Two?")
+    assert DuelVote.objects.get().turn == 1, "of the next question one can"
+
+
+def test_a_blind_one_quotes_no_error_and_counts_no_tokens(world):
+    """What an engine says may name the model, and how many tokens it took whose tokenizer it is."""
+    held = duel(world.team)
+    name = str(held.left.policy)
+    left, right = duel_ask(duel=held, text="One?")
+    told = {"error_code": "engine-failed", "error_message": f"{name} is out of memory"}
+    ended_as(left, State.FAILED, "", **told)
+    figures = {"prompt_tokens": 12_345, "generated_tokens": 23_456, "scored_tokens": 34_567, "why": f"{name} says so"}
+    some = [
+        {"text": "A whole one.", "answer": "3", "score": 0.123},
+        {"text": "Another.", "answer": None, "score": None},
+    ]
+    turns.turns_claim(worker="w", most=9)
+    right.refresh_from_db()
+    progress = Progress("A whole one.", 1, [[0, 12, 0.123]], some)
+    turns.turn_end(turn=right.pk, attempt=right.attempt, state=State.DONE, progress=progress, chosen=0, **figures)
+    hidden = ["out of memory", name, "12345", "23456", "34567", "0.12", "says so"]
+    url = f"/t/{world.team.slug}/chat/comparisons/{held.pk}/"
+    owner = signed_in(held.owner)
+    for path in (url, f"{url}rounds/"):
+        page = owner.get(path).text
+        thread = page[page.index('id="thread"') :]
+        assert "This model could not answer." in thread and "A whole one." in thread
+        assert not [each for each in hidden if each in thread]
+    too_long = owner.post(f"{url}say/", {"text": "word " * 15_000}, headers={"HX-Request": "true"}).text
+    assert "one of the two" in too_long and name not in too_long[too_long.index('id="thread"') :]
+    voted(held, "right", "Two?")
+    page = owner.get(url).text
+    assert all(each in page for each in hidden), "then all is told"
 
 
 def test_the_lot_decides_which_side_one_is(world, monkeypatch):

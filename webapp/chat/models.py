@@ -48,7 +48,14 @@ class Conversation(TeamEntity):
         API = "api", "API"
         DUEL = "duel", "Side by side"
 
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="None: the account was deleted. What was shared stays.",
+    )
+    left = models.DateTimeField(null=True, help_text="Since when its owner is not of the team any more.")
     door = models.CharField(max_length=4, choices=Door, default=Door.PAGE)
     title = models.CharField(max_length=TITLE_LENGTH, blank=True)
     shared = models.BooleanField(default=False, help_text="Whether the team may read it.")
@@ -64,10 +71,19 @@ class Conversation(TeamEntity):
             models.Index(fields=["team", "owner", "door", "-touched"], name="conversations_of_a_person"),
             models.Index(fields=["team", "shared", "-touched"], name="conversations_shared"),
             models.Index(fields=["door", "touched"], name="conversations_by_age"),
+            models.Index(fields=["left"], name="conversations_left", condition=models.Q(left__isnull=False)),
         ]
 
     def __str__(self) -> str:
         return self.title or "New conversation"
+
+
+class MessageManager(models.Manager["Message"]):
+    """Reads no text twice: `folded` is there to be searched."""
+
+    def get_queryset(self) -> models.QuerySet["Message"]:
+        """Without it."""
+        return super().get_queryset().defer("folded")
 
 
 class Message(Entity):
@@ -77,6 +93,9 @@ class Message(Entity):
     parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="replies")
     role = models.CharField(max_length=9, choices=Role)
     text = models.TextField(blank=True)
+    folded = models.TextField(
+        blank=True, help_text="The text as searches see it (webapp.datasets.search.folded), once it is as it stays."
+    )
     state = models.CharField(max_length=9, choices=State, default=State.DONE)
 
     policy = models.ForeignKey("registry.ModelVersion", null=True, on_delete=models.SET_NULL, related_name="+")
@@ -105,6 +124,8 @@ class Message(Entity):
     error_message = models.CharField(max_length=500, blank=True)
     started = models.DateTimeField(null=True)
     ended = models.DateTimeField(null=True)
+
+    objects = MessageManager()
 
     class Meta:
         indexes = [

@@ -13,6 +13,7 @@ from meds3core.types.tree import Tree as TreeRecord
 from webapp.accounts.models import Team, User
 from webapp.accounts.selectors import theirs
 from webapp.chat.models import OPEN, ChatRetention, Conversation, Message, MessageTree, Rating, Role, State
+from webapp.datasets.search import folded
 from webapp.registry.models import Endpoint, ModelAlias, ModelKind, ModelVersion
 from webapp.trees.services import arena_read
 
@@ -21,12 +22,17 @@ PORTION = 500
 
 
 def conversations_for(*, user: User, team: Team, words: str = "", shared: bool = False) -> QuerySet[Conversation]:
-    """The person's own conversations, or those that others shared, the last touched first."""
+    """The person's own conversations, or those that others shared, the last touched first.
+
+    With `words` those that have them in their title or in what was said, whatever the case in any script.
+    """
     rows = Conversation.objects.filter(team=team, door=Conversation.Door.PAGE)
     rows = rows.filter(shared=True).exclude(owner=user) if shared else rows.filter(owner=user)
     if words:
-        found = Message.objects.filter(conversation__in=rows, text__icontains=words).values("conversation")
-        rows = rows.filter(Q(title__icontains=words) | Q(pk__in=found))
+        wanted = folded(words)
+        titled = [pk for pk, title in rows.values_list("pk", "title") if wanted in folded(title)]
+        found = Message.objects.filter(conversation__in=rows, folded__contains=wanted).values("conversation")
+        rows = rows.filter(Q(pk__in=titled) | Q(pk__in=found))
     return rows.select_related("policy", "endpoint", "owner").order_by("-touched", "-pk")
 
 
@@ -38,6 +44,19 @@ def conversation_for(*, user: User, team: Team, conversation_id: UUID, own: bool
     if found is None:
         raise Http404("There is no such conversation, or it was not shared with you.")
     return found
+
+
+def conversation_to_delete(*, user: User, team: Team, conversation_id: UUID, is_owner: bool) -> Conversation:
+    """One's own; to an owner of the team (`is_owner`) also what somebody shared who has left. Raises `Http404`."""
+    found = conversation_for(user=user, team=team, conversation_id=conversation_id)
+    if not may_delete(user=user, conversation=found, is_owner=is_owner):
+        raise Http404("Only who began this conversation can delete it.")
+    return found
+
+
+def may_delete(*, user: User, conversation: Conversation, is_owner: bool) -> bool:
+    """Whether this reader may delete what they read."""
+    return conversation.owner_id == user.pk or (is_owner and conversation.left is not None)
 
 
 def message_of(*, conversation: Conversation, message_id: UUID) -> Message:

@@ -2,13 +2,10 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
-from django.utils import timezone
 from pydantic import ValidationError
 
 from meds3core.config.chat import LONGEST_TEXT, ChatConfig
@@ -21,7 +18,6 @@ from webapp.chat.models import (
     COMMENT_LENGTH,
     OPEN,
     TITLE_LENGTH,
-    ChatRetention,
     Conversation,
     Message,
     Rating,
@@ -32,14 +28,13 @@ from webapp.chat.selectors import newest_leaf, path_of, policies_of, scorers_of
 from webapp.chat.streams import forget_on_commit, ring_on_commit, stream_key
 from webapp.chat.texts import said, titled
 from webapp.common.models import new_id
+from webapp.datasets.search import folded
 from webapp.registry.models import Endpoint, ModelKind, ModelVersion
 
 MOST_OPEN = 128
 """Turns of one team that may wait or be answered at once."""
 BRANCH_TEMPERATURE = 0.7
 """Of a branch where the settings say 0."""
-API_HOURS = 1.0
-"""What a program asked is kept for so long at most; usually it is forgotten as soon as it was answered."""
 
 
 class ChatError(UserError):
@@ -119,11 +114,12 @@ def conversation_share(*, actor: Actor, conversation: Conversation, shared: bool
 def conversation_delete(*, actor: Actor, conversation: Conversation) -> None:
     """Forget it with all that was said. What is being answered is stopped: its row is gone."""
     audit_write(actor=actor, verb="chat.deleted", team=conversation.team, conversation=str(conversation.pk))
-    _forget(conversation)
+    conversation_erase(conversation)
     ring_on_commit()
 
 
-def _forget(conversation: Conversation) -> None:
+def conversation_erase(conversation: Conversation) -> None:
+    """Its rows and streams, within the caller's transaction."""
     told = Message.objects.filter(conversation=conversation, attempt__gt=0).values_list("pk", "attempt")
     forget_on_commit([stream_key(pk, attempt) for pk, last in told for attempt in range(1, last + 1)])
     Conversation.objects.filter(pk=conversation.pk).update(leaf=None)
@@ -162,7 +158,9 @@ def turn_check(*, conversation: Conversation, text: str, parent: Message | None)
 def turn_put(*, conversation: Conversation, text: str, parent: Message | None) -> Message:
     """Ask what `turn_check` has let through. Raises `ChatError` for too many turns at once."""
     _refuse_too_many(conversation.team_id, 1)
-    question = Message.objects.create(conversation=conversation, parent=parent, role=Role.USER, text=text)
+    question = Message.objects.create(
+        conversation=conversation, parent=parent, role=Role.USER, text=text, folded=folded(text)
+    )
     if not conversation.title:
         Conversation.objects.filter(pk=conversation.pk).update(title=titled(text))
     return _answer(conversation, question)
@@ -267,7 +265,7 @@ def conversation_forget(*, conversation_id: Any) -> None:
     with transaction.atomic():
         row = Conversation.objects.filter(pk=conversation_id, door=Conversation.Door.API).first()
         if row is not None:
-            _forget(row)
+            conversation_erase(row)
             ring_on_commit()
 
 
@@ -284,35 +282,6 @@ def rating_set(*, user: User, message: Message, thumb: int, comment: str = "") -
     if thumb not in Rating.Thumb.values:
         raise ChatError("Say whether the answer is good or bad.")
     Rating.objects.update_or_create(message=message, user=user, defaults={"thumb": thumb, "comment": comment})
-
-
-def retention_set(*, actor: Actor, team: Team, days: int | None) -> None:
-    """For how long the team keeps conversations that nobody goes on with."""
-    with transaction.atomic():
-        ChatRetention.objects.update_or_create(team=team, defaults={"days": days})
-        audit_write(actor=actor, verb="chat.retention", team=team, days=days)
-
-
-def conversations_expire() -> int:
-    """Forget what is kept for longer than its team, or the instance, wants; and programs' conversations."""
-    limits = dict(ChatRetention.objects.exclude(days=None).values_list("team", "days"))
-    now = timezone.now()
-    pages = Conversation.objects.exclude(door=Conversation.Door.API)  # a duel goes with either of its sides
-    old = [
-        *Conversation.objects.filter(door=Conversation.Door.API, touched__lt=now - timedelta(hours=API_HOURS))[:100],
-        *(
-            row
-            for team, days in limits.items()
-            for row in pages.filter(team=team, touched__lt=now - timedelta(days=days))[:100]
-        ),
-    ]
-    if settings.CHAT_DAYS:
-        others = pages.exclude(team__in=limits).filter(touched__lt=now - timedelta(days=settings.CHAT_DAYS))
-        old += others[:100]
-    for row in old:
-        with transaction.atomic():
-            _forget(row)
-    return len(old)
 
 
 def _answer(conversation: Conversation, question: Message, number: int = 0, given: str = "") -> Message:

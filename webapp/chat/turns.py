@@ -19,6 +19,7 @@ from meds3core.config.chat import ChatConfig
 from webapp.chat.models import Message, MessageTree, Role, State
 from webapp.chat.selectors import histories_of
 from webapp.chat.texts import written
+from webapp.datasets.search import folded
 from webapp.jobs.transitions import in_seconds
 
 MOST_FAILURES = 3
@@ -149,7 +150,13 @@ def turn_end(
     *, turn: UUID, attempt: int, state: State, progress: Progress, tree: bytes | None = None, **columns: Any
 ) -> bool:
     """The answer is as it will stay, with the tree that it comes of; says whether this attempt was still the one."""
-    written = {"text": progress.text, "seq": progress.seq, "steps": progress.steps, "candidates": progress.candidates}
+    written = {
+        "text": progress.text,
+        "folded": folded(progress.text),
+        "seq": progress.seq,
+        "steps": progress.steps,
+        "candidates": progress.candidates,
+    }
     ended = {"state": state, "ended": Now(), "lease_expires": None, "note": ""}
     done = bool(_live(turn, attempt).update(**written, **ended, **columns))
     if done and tree is not None:
@@ -189,11 +196,12 @@ def _count_failure(row: Message, account: str, pause: float = 0.0) -> State:
     failures = row.failures + 1
     live = _live(row.pk, row.attempt).filter(failures=row.failures)
     if row.stop_asked:
-        live.update(state=State.STOPPED, ended=Now(), lease_expires=None, failures=failures)
+        columns = {"ended": Now(), "lease_expires": None, "folded": folded(row.text)}
+        live.update(state=State.STOPPED, failures=failures, **columns)
         return State.STOPPED
     if failures >= MOST_FAILURES:
         columns = {"error_code": "chat-broken", "error_message": account[:500], "ended": Now(), "lease_expires": None}
-        live.update(state=State.FAILED, failures=failures, **columns)
+        live.update(state=State.FAILED, failures=failures, folded=folded(row.text), **columns)
         return State.FAILED
     note = "The worker that answered vanished; it is being answered anew."
     until = None

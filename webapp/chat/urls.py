@@ -9,6 +9,7 @@ team = [
     path("chat/new/", conversations.create, name="chat-create"),
     path("chat/with/<uuid:model_id>/", conversations.with_model, name="chat-with"),
     path("chat/retention/", conversations.retention, name="chat-retention"),
+    path("chat/left-behind/delete/", conversations.left_behind_delete, name="chat-left-delete"),
     path("chat/comparisons/", duels.comparisons, name="chat-duels"),
     path("chat/comparisons/new/", duels.create, name="chat-duel-create"),
     path("chat/comparisons/<uuid:duel_id>/", duels.comparison, name="chat-duel"),

@@ -12,7 +12,7 @@ from webapp.accounts.rules import Action
 from webapp.annotation.selectors import queues_for_flags
 from webapp.chat import judging, selectors, services
 from webapp.chat.models import Conversation, Message
-from webapp.chat.views.parts import after, message_in, own_conversation
+from webapp.chat.views.parts import after, message_in
 from webapp.common.access import actor_of, team_page
 
 
@@ -22,9 +22,11 @@ def _acted(
     conversation_id: UUID,
     message_id: UUID,
     act: Callable[[Conversation, Message], object],
+    *,
+    own: bool = True,
 ) -> HttpResponse:
-    """Do it, and show the thread with what came of it."""
-    found = own_conversation(request, team, conversation_id)
+    """Do it, and show the thread with what came of it; not `own`: also in a conversation that somebody shared."""
+    found = selectors.conversation_for(user=request.user, team=team, conversation_id=conversation_id, own=own)
     message = message_in(found, message_id)
     error, done = "", ""
     try:
@@ -98,17 +100,14 @@ def choose(request: HttpRequest, team: Team, conversation_id: UUID, message_id: 
 @require_POST
 def rate(request: HttpRequest, team: Team, conversation_id: UUID, message_id: UUID) -> HttpResponse:
     """Say what one thinks of an answer, also of one that somebody shared."""
-    found = selectors.conversation_for(user=request.user, team=team, conversation_id=conversation_id)
-    error = done = ""
-    try:
-        thumb = request.POST.get("thumb", "")
+
+    def say(_: Conversation, message: Message) -> None:
+        thumb, comment = request.POST.get("thumb", ""), request.POST.get("comment", "")
         if thumb not in ("1", "0", "-1"):
             raise services.ChatError("Say whether the answer is good or bad.")
-        comment = request.POST.get("comment", "")
-        services.rating_set(user=request.user, message=message_in(found, message_id), thumb=int(thumb), comment=comment)
-    except UserError as refused:
-        error = str(refused)
-    return after(request, team, found, error, done)
+        services.rating_set(user=request.user, message=message, thumb=int(thumb), comment=comment)
+
+    return _acted(request, team, conversation_id, message_id, say, own=False)
 
 
 @team_page(Action.QUEUE_CHANGE)

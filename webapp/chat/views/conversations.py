@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -11,11 +12,20 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from meds3core.errors import UserError
 from webapp.accounts.models import Team
 from webapp.accounts.rules import Action, may
-from webapp.chat import selectors, services, showing
+from webapp.chat import keeping, selectors, services, showing
 from webapp.chat.forms import RetentionForm, SettingsForm
 from webapp.chat.matching import scorer_for
 from webapp.chat.texts import said
-from webapp.chat.views.parts import after, as_file, id_of, own_conversation, thread_context, to_conversation
+from webapp.chat.views.parts import (
+    after,
+    as_file,
+    begun,
+    id_of,
+    own_conversation,
+    owns,
+    thread_context,
+    to_conversation,
+)
 from webapp.common.access import actor_of, team_page
 from webapp.registry.selectors import model_of
 
@@ -26,19 +36,25 @@ SEARCH_LENGTH = 200
 @require_http_methods(["GET", "HEAD", "POST"])
 def conversations(request: HttpRequest, team: Team) -> HttpResponse:
     """The person's conversations, or those shared with them. What is searched for never stands in the address."""
+    return _list(request, team, SettingsForm(team, initial=_wanted(team, request)))
+
+
+def _list(request: HttpRequest, team: Team, form: SettingsForm, status: int = 200) -> HttpResponse:
     words = said(request.POST.get("words", "")[:SEARCH_LENGTH]).strip()
     shared = (request.POST.get("shared") or request.GET.get("shared")) == "1"
-    rows = selectors.conversations_for(user=request.user, team=team, words=words, shared=shared)
+    keeps = owns(request)
     context = {
         "team": team,
-        "conversations": rows[:100],
+        "conversations": selectors.conversations_for(user=request.user, team=team, words=words, shared=shared)[:100],
         "words": words,
         "shared": shared,
-        "form": SettingsForm(team, initial=_wanted(team, request)),
-        "may_keep": may(request.membership.role, Action.TEAM_OWN),  # type: ignore[attr-defined]
-        "retention": RetentionForm(initial={"days": selectors.retention_of(team=team)}),
+        "form": form,
+        "may_keep": keeps,
+        "retention": RetentionForm(initial={"days": selectors.retention_of(team=team)}) if keeps else None,
+        "left_behind": keeping.left_behind(team=team) if keeps else None,
+        "former_days": settings.CHAT_FORMER_DAYS,
     }
-    return render(request, "chat/list.html", context)
+    return render(request, "chat/list.html", context, status=status)
 
 
 def _wanted(team: Team, request: HttpRequest) -> dict[str, str]:
@@ -75,22 +91,18 @@ def with_model(request: HttpRequest, team: Team, model_id: UUID) -> HttpResponse
 def create(request: HttpRequest, team: Team) -> HttpResponse:
     """Begin one."""
     form = SettingsForm(team, request.POST)
-    if form.is_valid():
-        try:
-            made = services.conversation_create(
-                actor=actor_of(request),
-                team=team,
-                policy=form.chosen_policy,
-                endpoint=form.chosen_endpoint,
-                scorer=form.chosen_scorer,
-                config=form.chosen_config,
-            )
-            return redirect("chat", team_slug=team.slug, conversation_id=made.pk)
-        except UserError as error:
-            form.add_error(None, str(error))
-    rows = selectors.conversations_for(user=request.user, team=team)
-    context = {"team": team, "conversations": rows[:100], "form": form}
-    return render(request, "chat/list.html", context, status=400)
+    made = begun(
+        form,
+        lambda: services.conversation_create(
+            actor=actor_of(request),
+            team=team,
+            policy=form.chosen_policy,
+            endpoint=form.chosen_endpoint,
+            scorer=form.chosen_scorer,
+            config=form.chosen_config,
+        ),
+    )
+    return _list(request, team, form, 400) if made is None else to_conversation(team, made)
 
 
 @team_page(Action.CHAT_USE)
@@ -172,7 +184,9 @@ def share(request: HttpRequest, team: Team, conversation_id: UUID) -> HttpRespon
 @require_POST
 def delete(request: HttpRequest, team: Team, conversation_id: UUID) -> HttpResponse:
     """Forget it."""
-    found = own_conversation(request, team, conversation_id)
+    found = selectors.conversation_to_delete(
+        user=request.user, team=team, conversation_id=conversation_id, is_owner=owns(request)
+    )
     services.conversation_delete(actor=actor_of(request), conversation=found)
     messages.success(request, "The conversation is deleted.")
     return redirect("chat-list", team_slug=team.slug)
@@ -200,10 +214,19 @@ def retention(request: HttpRequest, team: Team) -> HttpResponse:
     """For how long the team keeps conversations."""
     form = RetentionForm(request.POST)
     if form.is_valid():
-        services.retention_set(actor=actor_of(request), team=team, days=form.cleaned_data["days"])
+        keeping.retention_set(actor=actor_of(request), team=team, days=form.cleaned_data["days"])
         messages.success(request, "Saved.")
     else:
         messages.error(request, "Give a number of days, or nothing.")
     if not may(request.membership.role, Action.CHAT_USE):  # type: ignore[attr-defined]
         raise PermissionDenied
+    return redirect("chat-list", team_slug=team.slug)
+
+
+@team_page(Action.TEAM_OWN)
+@require_POST
+def left_behind_delete(request: HttpRequest, team: Team) -> HttpResponse:
+    """Delete at once what people who left have left behind in private."""
+    count = keeping.left_behind_delete(actor=actor_of(request), team=team)
+    messages.success(request, "What they left behind is deleted." if count else "There was nothing left behind.")
     return redirect("chat-list", team_slug=team.slug)

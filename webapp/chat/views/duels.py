@@ -14,6 +14,7 @@ from webapp.chat import duels, selectors
 from webapp.chat.forms import DuelForm
 from webapp.chat.matching import examples_for, scorer_for
 from webapp.chat.models import Duel, DuelVote
+from webapp.chat.views.parts import begun
 from webapp.common.access import actor_of, team_page
 
 
@@ -50,21 +51,19 @@ def _list(request: HttpRequest, team: Team, form: DuelForm, status: int = 200) -
 def create(request: HttpRequest, team: Team) -> HttpResponse:
     """Begin one."""
     form = DuelForm(team, request.POST)
-    if form.is_valid():
-        try:
-            made = duels.duel_create(
-                actor=actor_of(request),
-                team=team,
-                first=form.first,
-                second=form.second,
-                scorer=form.chosen_scorer,
-                config=form.chosen_config,
-                blind=form.cleaned_data["blind"],
-            )
-            return redirect("chat-duel", team_slug=team.slug, duel_id=made.pk)
-        except UserError as error:
-            form.add_error(None, str(error))
-    return _list(request, team, form, 400)
+    made = begun(
+        form,
+        lambda: duels.duel_create(
+            actor=actor_of(request),
+            team=team,
+            first=form.first,
+            second=form.second,
+            scorer=form.chosen_scorer,
+            config=form.chosen_config,
+            blind=form.cleaned_data["blind"],
+        ),
+    )
+    return _list(request, team, form, 400) if made is None else to_duel(team, made.pk)
 
 
 @team_page(Action.CHAT_USE)
@@ -152,9 +151,14 @@ def _after(request: HttpRequest, team: Team, duel_id: UUID, error: str = "") -> 
     if not getattr(request, "htmx", False):
         if error:
             messages.error(request, error)
-        return redirect("chat-duel", team_slug=team.slug, duel_id=duel_id)
+        return to_duel(team, duel_id)
     found = duels.duel_for(user=request.user, team=team, duel_id=duel_id)
     answer = render(request, "chat/parts/rounds.html", _context(team, found, error))
     if not error:
         answer["X-Chat-Asked"] = "1"
     return answer
+
+
+def to_duel(team: Team, duel_id: UUID) -> HttpResponse:
+    """Its page."""
+    return redirect("chat-duel", team_slug=team.slug, duel_id=duel_id)

@@ -312,6 +312,8 @@ CHAT_GRACE_SECONDS = env.float("MEDS3_CHAT_GRACE", default=30.0)
 """How long answers in flight may go on when a job asks for the device."""
 CHAT_DAYS: int | None = env.int("MEDS3_CHAT_DAYS", default=0) or None
 """For how long conversations are kept that nobody goes on with, unless the team says otherwise; 0: for ever."""
+CHAT_FORMER_DAYS = env.int("MEDS3_CHAT_FORMER_DAYS", default=30)
+"""For how long the private conversations are kept of somebody who left the team, should they come back."""
 
 CHANNEL_LAYERS = {
     "default": {
