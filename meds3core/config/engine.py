@@ -17,6 +17,9 @@ class TransformersEngineConfig(Record):
     dtype: Dtype = "auto"
     max_batch: int = Field(default=256, ge=1, le=4096, description="Sequences decoded together")
     context_length: int | None = Field(default=None, ge=16, description="Cap below the model's own; None: the model's")
+    cache_mebibytes: int | None = Field(
+        default=None, ge=1, description="Key-value cache; None: most of a GPU's free memory, or part of the machine's"
+    )
     batch_invariant: bool = Field(
         default=False,
         description="Every request computed by itself: slower, exactly the same alone and in company",
@@ -33,6 +36,9 @@ class VllmEngineConfig(Record):
     gpu_memory_utilization: float = Field(default=0.9, gt=0.0, le=1.0)
     tensor_parallel_size: int = Field(default=1, ge=1)
     cpu_cache_mebibytes: int = Field(default=1024, ge=64, description="Key-value cache on a CPU")
+    gpu_cache_mebibytes: int | None = Field(
+        default=None, ge=64, description="Key-value cache on a GPU; None: what gpu_memory_utilization leaves for it"
+    )
     adapter: str | None = Field(default=None, description="Folder of a LoRA adapter served on top of the policy")
 
 

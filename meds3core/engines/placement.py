@@ -3,11 +3,9 @@
 import torch
 
 from meds3core.config.engine import Dtype
+from meds3core.engines.memory import loaded_dtype
 from meds3core.engines.policy import PolicyFolder
 from meds3core.errors import ConfigError
-
-_LARGE = 1_000_000_000
-"""Parameters from which on a model stays in its stored precision on a CPU."""
 
 
 def chosen_device(name: str) -> torch.device:
@@ -31,11 +29,8 @@ def avoid_planned_attention() -> None:
 
 def chosen_dtype(name: Dtype, folder: PolicyFolder, device: torch.device) -> torch.dtype:
     """`auto` is bfloat16 on a GPU that has it; on a CPU float32, but for large models their stored precision."""
-    chosen: str = name
-    if name == "auto":
-        if device.type == "cuda":
-            chosen = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-        else:
-            chosen = "bfloat16" if folder.parameters >= _LARGE and folder.dtype == "bfloat16" else "float32"
+    chosen = loaded_dtype(name, folder.parameters, folder.dtype, cuda=device.type == "cuda")
+    if name == "auto" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        chosen = "float16"
     dtype: torch.dtype = getattr(torch, chosen)
     return dtype

@@ -51,6 +51,23 @@ class PolicyFolder:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelSize:
+    """What decides over a model's memory. What its configuration does not state by a name that we know is 0."""
+
+    parameters: int
+    dtype: str
+    """How most of them are stored."""
+    context_length: int
+    vocabulary: int
+    layers: int
+    key_value_heads: int
+    head_size: int
+    hidden_size: int
+    inner_size: int
+    """Of the feed-forward part."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Weights:
     parameters: int
     bytes: int
@@ -83,6 +100,32 @@ def inspect_policy(folder: Path | str) -> PolicyFolder:
         prompt=_prompt(path, card),
         hash=_hash(path),
     )
+
+
+def model_size(folder: Path | str) -> ModelSize:
+    """How large a model is, from its configuration and the headers of its weights. Raises `PolicyError`."""
+    path = Path(folder).absolute()
+    config = _read_json(path / "config.json", missing="The folder of a model holds one; is this the right folder?")
+    weights = _weights(path)
+    text_config = config.get("text_config") if isinstance(config.get("text_config"), dict) else None
+    sizes: dict[str, Any] = {**config, **(text_config or {})}
+    heads = _count(sizes, "num_attention_heads", "n_head")
+    hidden = _count(sizes, "hidden_size", "n_embd")
+    return ModelSize(
+        parameters=weights.parameters,
+        dtype=weights.dtype,
+        context_length=_positive(path, sizes, "max_position_embeddings"),
+        vocabulary=_positive(path, sizes, "vocab_size"),
+        layers=_count(sizes, "num_hidden_layers", "n_layer"),
+        key_value_heads=_count(sizes, "num_key_value_heads") or heads,
+        head_size=_count(sizes, "head_dim") or (hidden // heads if heads else 0),
+        hidden_size=hidden,
+        inner_size=_count(sizes, "intermediate_size", "n_inner") or 4 * hidden,
+    )
+
+
+def _count(sizes: dict[str, Any], *names: str) -> int:
+    return next((value for name in names if isinstance(value := sizes.get(name), int) and value > 0), 0)
 
 
 def _read_json(path: Path, missing: str = "") -> dict[str, Any]:

@@ -4,25 +4,32 @@ import asyncio
 import os
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import torch
 from django.core.cache import cache
+from django.utils import timezone
 
 from meds3core.decoding.metering import SharedScorer
 from meds3core.engines.scripted import ScriptedEngine
 from tests.chatting import asked
 from tests.core.decoding.factory import ToyModel
 from tests.redis_server import redis_server
+from tests.trees import some_questions, submitted_search
 from tests.web.people import World
-from tests.workers.stack import PATIENCE, running_stack, wait_for
+from tests.workers.people import operator
+from tests.workers.stack import PATIENCE, job_log, running_stack, state_of, wait_for
 from tests.workers.test_chat import MANY, ended
 from webapp.chat import turns
-from webapp.chat.models import Message, State
+from webapp.chat.models import OPEN, Message, State
 from webapp.chat.questions import question_of
-from webapp.jobs.devices import CPU, device_holders
+from webapp.chat.services import turn_stop
+from webapp.jobs.devices import CPU, CPU_SHARE, device_holders, device_lease_take
+from webapp.jobs.models import DeviceLease, JobEvent
+from webapp.jobs.transitions import ENDED
 from workers.chatting.answering import Steps
 from workers.chatting.engines import Loaded
 from workers.chatting.worker import ChatWorker
@@ -148,3 +155,46 @@ def test_of_a_lost_device_all_that_needs_it_is_told_and_nothing_else(world, sett
     for message, failures in ((fails, 1), (waits, 1), (remote, 0)):
         message.refresh_from_db()
         assert (message.state, message.failures) == (State.QUEUED, failures)
+
+
+@pytest.mark.slow
+def test_a_real_job_gets_the_device_from_answers_in_flight_and_gives_it_back(world, tmp_path):
+    version = some_questions(operator(), world.team, 6)
+    host = lease_host(CPU)
+    # A processor serves two at once: the half that is not at stake is taken.
+    assert device_lease_take(host=host, device_uuid=CPU, holder="somebody:1", share=CPU_SHARE)
+    DeviceLease.objects.filter(holder="somebody:1").update(expires=timezone.now() + timedelta(hours=1))
+
+    def holders():
+        return set(device_holders(host=host, device_uuid=CPU)) - {"somebody:1"}
+
+    with running_stack(tmp_path) as stack:
+        stack.start_chat(MEDS3_CHAT_GRACE="0.5")
+        stack.start_worker("gpu-a", queue="gpu")
+        assert ended(asked(world.team, "One?")).state == State.DONE, stack.log("chat")
+        assert holders() == {"chat:chat"}
+        # More than can be written before the job asks, which begins with loading its libraries.
+        asked_before = [asked(world.team, config=MANY) for _ in range(10)]
+
+        job = submitted_search(operator(), world.team, version)
+        wait_for(lambda: holders() == {f"job:{job.pk}:1"}, "the job to have the device")
+        events = JobEvent.objects.filter(job=job, text__startswith="Waiting for cpu:0")
+        assert events.get().text.endswith("used by somebody, chat."), "the job says whom it waited for"
+        in_flight = [each for each in asked_before if Message.objects.get(pk=each.pk).state in OPEN]
+        assert in_flight
+        later = asked(world.team, "Two?")
+        words = f"Waiting for the processor, used by the job {job.pk}."
+        for message in (*in_flight, later):
+            wait_for(lambda pk=message.pk: Message.objects.get(pk=pk).note == words, "words of why it waits")
+        assert state_of(job) not in ENDED and holders() == {f"job:{job.pk}:1"}
+
+        wait_for(lambda: state_of(job) in ENDED, "the job")
+        assert state_of(job) == "succeeded", job_log(job)
+        for message in in_flight[1:]:
+            turn_stop(message=message)
+        for message in (in_flight[0], later):
+            row = ended(message)
+            assert (row.state, row.failures, row.note) == (State.DONE, 0, ""), row.error_message
+        broken_off = [Message.objects.get(pk=each.pk) for each in in_flight]
+        assert all((row.attempt > 1, row.failures) == (True, 0) for row in broken_off), "put back, which is no failure"
+        assert holders() == {"chat:chat"}

@@ -7,13 +7,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 from django.core.cache import cache
 from django.db import connection
 
 from meds3core.engines.base import Message, Prompt, Request, Sampling
 from meds3core.errors import ConfigError, EngineError
+from meds3core.machine import memory_limit
 from tests.chatting import tiny_prm
 from tests.redis_server import redis_server
 from tests.web.people import World
@@ -23,6 +23,7 @@ from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import model_folder
 from workers.chatting.device import Device
 from workers.chatting.engines import ANOTHER, Engines
+from workers.chatting.memory import policy_plan, scorer_plan
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.django_db(transaction=True)]
 
@@ -74,12 +75,14 @@ def another_policy(world) -> ModelVersion:
     return row
 
 
-def weights(row: ModelVersion) -> int:
-    return sum(path.stat().st_size for path in model_folder(model_id=row.pk).rglob("*.safetensors"))
+def fixed(engines, make, row: ModelVersion) -> int:
+    """What it takes whatever there is; a policy's cache takes at most an eighth of what there is besides."""
+    need = make(model_folder(model_id=row.pk), None, engines.device).need
+    return need.weights + need.working
 
 
 def room_for(settings, count: int) -> None:
-    settings.CHAT_MEMORY_SHARE = (count + 1024) / psutil.virtual_memory().total
+    settings.CHAT_MEMORY_SHARE = count / memory_limit()
 
 
 async def said(note: str) -> None:
@@ -92,9 +95,11 @@ def threads_of_engines() -> int:
 
 def test_a_turn_never_waits_for_what_it_holds_itself(world, by_hand, settings):
     policy, prm, other = bundled_ensure(), tiny_prm(world.team), another_policy(world)
-    room_for(settings, max(weights(policy), weights(prm)))
 
     async def too_much(engines):
+        need = fixed(engines, policy_plan, policy)
+        assert need < fixed(engines, scorer_plan, prm) * 2
+        room_for(settings, int(need * 1.5))
         async with engines.local(policy.pk, None, said) as (loaded, _):
             with pytest.raises(ConfigError, match="and the reward model"):
                 async with engines.local(policy.pk, prm.pk, said):
@@ -102,9 +107,11 @@ def test_a_turn_never_waits_for_what_it_holds_itself(world, by_hand, settings):
             assert (await loaded.thing.generate(ASK)).generated_tokens
 
     by_hand(too_much)
-    room_for(settings, weights(policy) + weights(prm))
 
     async def in_turn(engines):
+        one, judge = fixed(engines, policy_plan, policy), fixed(engines, scorer_plan, prm)
+        room_for(settings, int((one + judge) * 1.2))  # and an eighth for the cache
+
         async def turn(model):
             async with engines.local(model.pk, prm.pk, said) as (loaded, judge):
                 assert judge is not None
@@ -119,9 +126,9 @@ def test_a_turn_never_waits_for_what_it_holds_itself(world, by_hand, settings):
 def test_who_needs_what_is_loaded_does_not_wait_behind_a_load_but_not_for_ever(world, by_hand, settings, monkeypatch):
     monkeypatch.setattr("workers.chatting.engines.PATIENCE_SECONDS", 1.0)
     policy, other = bundled_ensure(), another_policy(world)
-    room_for(settings, weights(policy))
 
     async def play(engines):
+        room_for(settings, int(fixed(engines, policy_plan, policy) * 1.5))
         served, notes = [], []
 
         async def note(text):
@@ -155,9 +162,9 @@ def test_who_needs_what_is_loaded_does_not_wait_behind_a_load_but_not_for_ever(w
 
 def test_who_waits_hears_what_it_waits_for_itself(world, by_hand, settings):
     policy, other, third = bundled_ensure(), another_policy(world), another_policy(world)
-    room_for(settings, weights(policy))
 
     async def play(engines):
+        room_for(settings, int(fixed(engines, policy_plan, policy) * 1.5))
         notes = {each: [] for each in ("used", "first", "same", "late", "else")}
 
         def hears(who):

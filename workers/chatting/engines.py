@@ -11,17 +11,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psutil  # type: ignore[import-untyped]
-from django.conf import settings
 from django.db import DatabaseError
 
 from meds3core.config.decoding import ScorerConfig
-from meds3core.config.engine import EngineConfig, TransformersEngineConfig, VllmEngineConfig
+from meds3core.config.engine import EngineConfig
 from meds3core.config.references import Registered
 from meds3core.engines.base import Engine
 from meds3core.errors import ConfigError
@@ -30,6 +27,7 @@ from webapp.endpoints.keys import key_variable, remote_engine
 from webapp.registry.models import ModelKind, ModelVersion
 from workers import inputs
 from workers.chatting.device import Device
+from workers.chatting.memory import Plan, device_bytes, memory_budget, policy_plan, scorer_plan
 
 Tell = Callable[[str], Awaitable[None]]
 Read = Callable[..., Awaitable[Any]]
@@ -207,39 +205,43 @@ class Engines:
             await asyncio.wait({self._loading})
         if not self.device.held:
             await self.device.take(self._say)
-        needs = {key: await self._read(_bytes_of, key[1]) for key in keys}
-        await self._make_room(needs)
+        plans = {key: await self._plan(key) for key in keys}
+        await self._make_room(plans)
         key = next((key for key in keys if key not in self._loaded), None)
         if key is None:
             return
         await self._say("Loading the model.", frozenset({key}))
         # A thread that loads cannot be broken off: who goes away leaves the model to whoever comes next.
-        self._loading = asyncio.create_task(self._load(key, needs[key]))
+        self._loading = asyncio.create_task(self._load(key, plans[key]))
         self._loading.add_done_callback(lambda task: task.cancelled() or task.exception())
         await asyncio.shield(self._loading)
 
-    async def _load(self, key: Key, need: int) -> None:
-        loaded = await (self._load_policy if key[0] == "policy" else self._load_scorer)(key[1])
-        loaded.bytes = need
+    async def _plan(self, key: Key) -> Plan:
+        whole, adapter = await self._read(_folders_of, key[1])
+        make = policy_plan if key[0] == "policy" else scorer_plan
+        return await asyncio.to_thread(make, whole, adapter, self.device)
+
+    async def _load(self, key: Key, plan: Plan) -> None:
+        if plan.engine is not None:
+            loaded = await self._load_policy(key[1], plan.engine)
+        else:
+            loaded = await self._load_scorer(key[1])
+        loaded.bytes = plan.need.total
         self._loaded[key] = loaded
         log.info("loaded %s %s", *key)
 
-    async def _make_room(self, needs: Mapping[Key, int]) -> None:
+    async def _make_room(self, plans: Mapping[Key, Plan]) -> None:
         """Until all of these fit, beside what others use. Those of them that are there stay, unless they broke."""
         budget = memory_budget(self.device)
-        need = sum(needs.values())
+        need = sum(plan.need.total for plan in plans.values())
         if need > budget:
-            what = "The model needs" if len(needs) == 1 else "The model and the reward model need"
-            raise ConfigError(
-                f"{what} {need >> 20} MiB, and chats may take {budget >> 20} MiB of this device. The people "
-                "who run this instance can raise MEDS3_CHAT_MEMORY_SHARE."
-            )
+            raise ConfigError(_too_much(list(plans.values()), budget, device_bytes(self.device)))
         told = False
         try:
             while True:
                 self._left.clear()  # before anybody is looked at: who leaves from here on is heard
-                others = [each for each in self._loaded.values() if each.key not in needs or not each.is_usable]
-                broken = [each for each in others if each.key in needs]
+                others = [each for each in self._loaded.values() if each.key not in plans or not each.is_usable]
+                broken = [each for each in others if each.key in plans]
                 if not broken and sum(each.bytes for each in others) + need <= budget:
                     return
                 idle = [each for each in broken or others if not each.users]
@@ -248,7 +250,7 @@ class Engines:
                 elif not told:
                     told = True
                     self._short_since = time.monotonic()
-                    await self._say("Waiting until another model is not needed any more.", frozenset(needs))
+                    await self._say("Waiting until another model is not needed any more.", frozenset(plans))
                 else:
                     await self._left.wait()
         finally:
@@ -276,7 +278,7 @@ class Engines:
             del self._loaded[loaded.key]
             self._left.set()
 
-    async def _load_policy(self, model: UUID) -> Loaded:
+    async def _load_policy(self, model: UUID, how: EngineConfig) -> Loaded:
         row = await self._read(inputs.model, Registered(kind="model", id=model), ModelKind.POLICY)
         folder = inputs.merged_folder(row, self._work)
 
@@ -285,7 +287,7 @@ class Engines:
             from meds3core.engines.policy import inspect_policy
 
             try:
-                served = inputs.served_model(row, engine_settings(self.device), self._work)
+                served = inputs.served_model(row, how, self._work)
                 return load_engine(served.policy, served.engine), inspect_policy(served.policy).prompt
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -322,32 +324,30 @@ class Engines:
         return await self._read(load)  # type: ignore[no-any-return]
 
 
-def memory_budget(device: Device) -> int:
-    """Bytes that the models of chats may take of the device together."""
-    budget = int((device.bytes or psutil.virtual_memory().total) * settings.CHAT_MEMORY_SHARE)
-    return int(budget * (device.share if not device.is_cpu else 1.0))
-
-
-def engine_settings(device: Device) -> EngineConfig:
-    """How policies are run for chat."""
-    kind = settings.CHAT_ENGINE
-    if kind == "auto":
-        kind = "vllm" if not device.is_cpu and find_spec("vllm") is not None else "transformers"
-    if kind == "vllm":
-        share = min(0.9, device.share) * settings.CHAT_MEMORY_SHARE if not device.is_cpu else 0.9
-        return VllmEngineConfig(max_batch=settings.CHAT_TURNS, gpu_memory_utilization=share, cpu_cache_mebibytes=256)
-    if kind != "transformers":
-        raise ConfigError("MEDS3_CHAT_ENGINE must be auto, transformers or vllm.")
-    return TransformersEngineConfig(max_batch=settings.CHAT_TURNS)
-
-
-def _bytes_of(model: UUID) -> int:
-    """Memory of a model's weights, about: an adapter takes its base along."""
+def _folders_of(model: UUID) -> tuple[Path, Path | None]:
+    """Where a whole model lies; of an adapter its base and itself."""
     row = ModelVersion.objects.select_related("base").filter(pk=model, ready=True).first()
     if row is None:
         raise inputs.InputGone("The model was deleted. Choose another one.")
-    folders = [folder_of(Store.MODELS, each.pk) for each in (row, row.base if row.is_adapter else None) if each]
-    return sum(path.stat().st_size for folder in folders for path in folder.rglob("*.safetensors"))
+    own = folder_of(Store.MODELS, row.pk)
+    return (folder_of(Store.MODELS, row.base.pk), own) if row.is_adapter and row.base is not None else (own, None)
+
+
+def _too_much(plans: Sequence[Plan], budget: int, device: int) -> str:
+    """What is needed for what, what there is, and what helps."""
+    what = "The model needs" if len(plans) == 1 else "The model and the reward model need"
+    parts = {
+        "of weights": sum(plan.need.weights for plan in plans),
+        "of key-value cache": sum(plan.need.cache for plan in plans),
+        "to compute with": sum(plan.need.working for plan in plans),
+    }
+    need = sum(parts.values())
+    listed = ", ".join(f"{size >> 20} {of}" for of, size in parts.items() if size)
+    helps = "raise MEDS3_CHAT_MEMORY_SHARE" if need < device else "give chats a larger device"
+    return (
+        f"{what} {need >> 20} MiB ({listed}), and chats may take {budget >> 20} of this device's {device >> 20} MiB. "
+        f"The people who run this instance can {helps}."
+    )
 
 
 def _key_of(row: Any) -> str:

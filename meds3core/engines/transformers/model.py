@@ -16,6 +16,7 @@ from meds3core.engines.transformers import attention
 from meds3core.engines.transformers.attention import Step, Stretch
 from meds3core.engines.transformers.slots import CacheShape
 from meds3core.errors import PolicyError
+from meds3core.machine import memory_limit
 
 
 class PackedModel:
@@ -45,6 +46,7 @@ class PackedModel:
                 logging.enable_progress_bar()  # type: ignore[no-untyped-call]
         model.to(self.device)
         self.model: PreTrainedModel = model.eval().requires_grad_(False)
+        self._cache_bytes = config.cache_mebibytes << 20 if config.cache_mebibytes else None
         self.shape = _cache_shape(policy, self.model, self.dtype, self.device)
         self.vocabulary = int(self.model.get_output_embeddings().weight.shape[0])
         _refuse_growing_frequencies(policy, self.model)
@@ -70,11 +72,15 @@ class PackedModel:
             torch.cuda.empty_cache()
 
     def cache_budget(self) -> int:
-        """Bytes that keys and values may take: most of a GPU's free memory, or part of the machine's."""
+        """Bytes that keys and values may take: what was asked for, else most of a GPU's free memory, or part of the
+        machine's.
+        """
+        if self._cache_bytes is not None:
+            return self._cache_bytes
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             return int(free * 0.8)
-        return int(psutil.virtual_memory().available * 0.4)
+        return int(min(psutil.virtual_memory().available, memory_limit()) * 0.4)
 
     def _check_against_stock(self, policy: PolicyFolder) -> None:
         """Two sequences in one packed step must give what the library's own attention gives for each."""

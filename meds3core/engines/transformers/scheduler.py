@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from meds3core.engines.memory import STEP_TOKENS
 from meds3core.engines.rendering import PromptEncoder
 from meds3core.engines.transformers.endings import Endings
 from meds3core.engines.transformers.forward import Forward
@@ -33,9 +34,6 @@ _GATHER_SECONDS = 0.002
 
 _ROOM_TOKENS = 96
 """Room for new tokens that a row gets at first."""
-
-_STRETCH_TOKENS = {"cpu": 1024, "cuda": 8192}
-"""Prompt tokens computed in one step at most, so that long prompts do not hold up the decoding rows."""
 
 
 class Scheduler:
@@ -291,7 +289,7 @@ class Scheduler:
                 self._fail(job, error)
 
     def _chunks(self) -> list[Chunk]:
-        left = _STRETCH_TOKENS[self._model.device.type]
+        left = STEP_TOKENS[self._model.device.type]  # so that long prompts do not hold up the decoding rows
         chunks = []
         for reading in self._readings.values():
             if not left:

@@ -45,6 +45,8 @@ def engine_arguments(policy: PolicyFolder, config: VllmEngineConfig, adapter: "A
             "gpu_memory_utilization": config.gpu_memory_utilization,
             "tensor_parallel_size": config.tensor_parallel_size,
         }
+        if config.gpu_cache_mebibytes is not None:
+            arguments["kv_cache_memory_bytes"] = config.gpu_cache_mebibytes << 20
     if adapter is not None:
         arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": adapter.rank_allowed}
     return EngineArgs(**arguments)

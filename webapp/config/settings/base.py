@@ -304,8 +304,9 @@ CHAT_ENGINE = env.str("MEDS3_CHAT_ENGINE", default="auto")
 """What answers chats: `transformers`, `vllm`, or `auto`: vLLM where there is a GPU and it is installed."""
 CHAT_TURNS = env.int("MEDS3_CHAT_TURNS", default=64)
 """Turns that one chat worker answers at once; others wait in a queue."""
-CHAT_MEMORY_SHARE = env.float("MEDS3_CHAT_MEMORY_SHARE", default=0.5)
-"""Share of the device's memory that the weights of the loaded models may take."""
+CHAT_MEMORY_SHARE: float | None = env.float("MEDS3_CHAT_MEMORY_SHARE", default=0.0) or None
+"""Share of the device's memory that the loaded models may take: weights, caches, and what they compute with.
+None: as workers.chatting.memory says."""
 CHAT_IDLE_SECONDS = env.float("MEDS3_CHAT_IDLE", default=900.0)
 """A model that nobody asked for so long is unloaded; with the last one the device is given back."""
 CHAT_GRACE_SECONDS = env.float("MEDS3_CHAT_GRACE", default=30.0)
