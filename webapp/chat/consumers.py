@@ -6,19 +6,21 @@ import logging
 from contextlib import suppress
 from uuid import UUID
 
-from channels.db import database_sync_to_async
 from django.http import Http404
 
 from webapp.accounts.rules import Action
 from webapp.chat.duels import duel_for
 from webapp.chat.following import follow
-from webapp.chat.selectors import conversation_for, newest_answers, open_turns
+from webapp.chat.selectors import Present, conversation_for, present_in
 from webapp.common.access import Access
 from webapp.common.sockets import NOT_FOUND, GuardedSocket, NotAdmitted
+from webapp.common.together import Together
 
 LOOK_SECONDS = 2.0
 """How often it looks for turns that another page asked for; this one's own page says when to look."""
+GATHER_SECONDS = 0.01
 
+_present: Together[UUID, Present] = Together(lambda keys: present_in(conversations=keys))
 
 log = logging.getLogger(__name__)
 
@@ -73,16 +75,18 @@ class ConversationSocket(GuardedSocket):
                     if pk not in following or following[pk].done():
                         following[pk] = asyncio.create_task(self._follow(pk))
                 asked = False
-                with suppress(TimeoutError):
-                    asked = await asyncio.wait_for(self._asked.wait(), LOOK_SECONDS)
+                with suppress(TimeoutError):  # all sockets at the same moments, so that one look does for all
+                    rest = LOOK_SECONDS - asyncio.get_running_loop().time() % LOOK_SECONDS
+                    asked = await asyncio.wait_for(self._asked.wait(), rest)
         finally:
             for task in following.values():
                 task.cancel()
 
-    @database_sync_to_async
-    def _look(self) -> tuple[list[UUID], list[UUID]]:
-        named = {"conversations": self._conversations}
-        return open_turns(**named), newest_answers(**named)
+    async def _look(self) -> tuple[list[UUID], list[UUID]]:
+        """Answers that are open, and the newest one of each conversation."""
+        found = [await _present.about(each, GATHER_SECONDS) for each in self._conversations]
+        there = [each for each in found if each is not None]
+        return [pk for each in there for pk in each.open], [each.newest for each in there if each.newest is not None]
 
     async def _follow(self, pk: UUID) -> None:
         try:

@@ -7,10 +7,10 @@ nothing, and one that is missing is seen, after which the row or the stream writ
 import asyncio
 import json
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from channels.db import database_sync_to_async
@@ -20,6 +20,7 @@ from webapp.chat.models import OPEN
 from webapp.chat.selectors import Glance, Standing, glances_at, standing_of
 from webapp.chat.streams import FIELD, stream_key
 from webapp.common.redis_clients import async_redis_client
+from webapp.common.together import Together
 
 LOOK_SECONDS = 0.03
 """How often the one reader of a process asks for what is new, while somebody follows something."""
@@ -54,7 +55,7 @@ class News:
 
 async def follow(message_id: UUID) -> AsyncIterator[News]:
     """Everything about one answer from now on, beginning with all there is; ends with the answer."""
-    seen = await _glance(message_id, GATHER_SECONDS)
+    seen = await _glances.about(message_id, GATHER_SECONDS)
     while seen is not None:
         row = await _row(message_id)
         if row is None:
@@ -89,7 +90,7 @@ async def follow(message_id: UUID) -> AsyncIterator[News]:
                 misses = len(text) < there
                 if entries and not over and not misses:
                     continue
-                seen = await _glance(message_id, GATHER_SECONDS if seat else QUEUE_ROW_SECONDS)
+                seen = await _glances.about(message_id, GATHER_SECONDS if seat else QUEUE_ROW_SECONDS)
                 if seen is None:
                     return
                 if seen.is_over or seen.attempt != attempt:
@@ -116,53 +117,8 @@ def _row(message_id: UUID) -> Standing | None:
     return standing_of(message_id=message_id)
 
 
-@database_sync_to_async
-def _glances(messages: list[UUID]) -> dict[UUID, Glance]:
-    return glances_at(messages=messages)
-
-
-def _glance(message_id: UUID, within: float) -> Awaitable[Glance | None]:
-    return _of_this_loop(_LOOKERS, Looker).at(message_id, within)
-
-
-# --- one look at the rows per process --------------------------------------------------------------------------------
-
-
-class Looker:
-    """Looks at the rows of all answers that somebody asks for at about the same time, once for all of them."""
-
-    def __init__(self) -> None:
-        self._asked: dict[UUID, asyncio.Future[Glance | None]] = {}
-        self._next: asyncio.TimerHandle | None = None
-        self._looks: set[asyncio.Task[None]] = set()
-
-    async def at(self, message_id: UUID, within: float) -> Glance | None:
-        """Where an answer stands, so many seconds from now at the latest; none when it was deleted."""
-        loop = asyncio.get_running_loop()
-        told = self._asked.setdefault(message_id, loop.create_future())
-        if self._next is None or self._next.when() > loop.time() + within:
-            if self._next is not None:
-                self._next.cancel()
-            self._next = loop.call_later(within, self._begin)
-        return await asyncio.shield(told)  # whoever goes away does not take it from others
-
-    def _begin(self) -> None:
-        self._next = None
-        look = asyncio.create_task(self._look())
-        self._looks.add(look)
-        look.add_done_callback(self._looks.discard)
-
-    async def _look(self) -> None:
-        asked, self._asked = self._asked, {}
-        try:
-            found = await _glances(list(asked))
-        except Exception as error:
-            for told in asked.values():
-                told.set_exception(error)
-                told.exception()  # heard, also where nobody waits any more
-            return
-        for pk, told in asked.items():
-            told.set_result(found.get(pk))
+_glances: Together[UUID, Glance] = Together(lambda keys: glances_at(messages=keys))
+"""One look at the rows of all answers that somebody follows, however many do."""
 
 
 # --- one reader per process ----------------------------------------------------------------------------------------
@@ -251,20 +207,13 @@ class Reader:
         changed.set()
 
 
-One = TypeVar("One")
-
-_LOOKERS: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Looker]" = weakref.WeakKeyDictionary()
 _READERS: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Reader]" = weakref.WeakKeyDictionary()
-
-
-def _of_this_loop(ones: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, One]", made: Callable[[], One]) -> One:
-    loop = asyncio.get_running_loop()
-    found = ones.get(loop)
-    if found is None:
-        found = ones[loop] = made()
-    return found
 
 
 def reader() -> Reader:
     """This event loop's one."""
-    return _of_this_loop(_READERS, Reader)
+    loop = asyncio.get_running_loop()
+    found = _READERS.get(loop)
+    if found is None:
+        found = _READERS[loop] = Reader()
+    return found

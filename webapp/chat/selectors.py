@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Func, IntegerField, Prefetch, Q, QuerySet
+from django.db.models import Func, IntegerField, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.http import Http404
 
 from meds3core.types.tree import Tree as TreeRecord
@@ -191,16 +191,26 @@ def _path(parents: dict[UUID, UUID | None], leaf: UUID | None) -> list[UUID]:
     return path[::-1]
 
 
-def open_turns(*, conversations: Collection[UUID]) -> list[UUID]:
-    """Answers of these conversations that are not there yet."""
-    return list(Message.objects.filter(conversation__in=conversations, state__in=OPEN).values_list("pk", flat=True))
+@dataclass(frozen=True)
+class Present:
+    """The answers of a conversation that a page of it has to know of."""
+
+    open: tuple[UUID, ...]
+    """Those that are not there yet."""
+    newest: UUID | None
+    """The one that was asked for last, be it there or not."""
 
 
-def newest_answers(*, conversations: Collection[UUID]) -> list[UUID]:
-    """The answer of each conversation that was asked for last, be it there or not."""
-    answers = Message.objects.filter(role=Role.ASSISTANT).order_by("-pk").values_list("pk", flat=True)
-    found = (answers.filter(conversation=each).first() for each in conversations)
-    return [pk for pk in found if pk is not None]
+def present_in(*, conversations: Collection[UUID]) -> dict[UUID, Present]:
+    """Of these conversations, in two queries."""
+    answers = Message.objects.filter(conversation=OuterRef("pk"), role=Role.ASSISTANT).order_by("-pk")
+    rows = Conversation.objects.filter(pk__in=conversations).annotate(newest=Subquery(answers.values("pk")[:1]))
+    newest = dict(rows.values_list("pk", "newest"))
+    unfinished: dict[UUID, list[UUID]] = {pk: [] for pk in newest}
+    rows = Message.objects.filter(conversation__in=conversations, state__in=OPEN).order_by("pk")
+    for conversation, pk in rows.values_list("conversation", "pk"):
+        unfinished.setdefault(conversation, []).append(pk)
+    return {pk: Present(tuple(mine), newest.get(pk)) for pk, mine in unfinished.items()}
 
 
 @dataclass(frozen=True)
