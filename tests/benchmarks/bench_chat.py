@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx
@@ -45,6 +46,8 @@ BEGINNING = "Step 0: Let's break down this problem step by step.\n\nStep 1:"
 """Of every answer in steps; not generated."""
 ROUNDS = 4
 """Chats that take the place of each that was answered, so that the beginning and the end weigh little."""
+PAIRS = 5
+"""Times that chats and the engine by itself are measured in turn; their medians count."""
 HEADER = re.compile(r"\n\nStep ([0-9]+):")
 
 
@@ -251,23 +254,30 @@ def _pinned(studio: Studio, page: Page, options: argparse.Namespace) -> dict[str
     _pin(worker, [first])
     _pin(os.getpid(), others)
     run(_chats(page, options.chats))  # once before it counts, as for the engine: both know the prompts by then
-    chats = run(_chats(page, options.chats))
-    os.kill(worker, signal.SIGSTOP)  # the engine alone has the core to itself
+    chats, alone = [], []
     try:
-        alone = _alone("many", options, core=first)
+        for _ in range(PAIRS):
+            chats.append(run(_chats(page, options.chats)))
+            os.kill(worker, signal.SIGSTOP)  # the engine alone has the core to itself
+            alone.append(_alone("many", options, core=first))
+            os.kill(worker, signal.SIGCONT)
     finally:
         os.kill(worker, signal.SIGCONT)
         for pid in (os.getpid(), *(each.pid for each in psutil.Process().children(recursive=True))):
             _pin(pid, cores)
+    speed = median(each["tokens_per_s"] for each in chats)
+    generate, stream = (median(each[how] for each in alone) for how in ("generate", "stream"))
     return {
         "chats": options.chats,
-        "chat_tokens_per_s": round(chats["tokens_per_s"]),
-        "engine_tokens_per_s": round(alone["generate"]),
-        "streaming_engine_tokens_per_s": round(alone["stream"]),
-        "share": chats["tokens_per_s"] / alone["generate"],
-        "share_of_streaming": chats["tokens_per_s"] / alone["stream"],
+        "pairs": PAIRS,
+        "chat_tokens_per_s": round(speed),
+        "engine_tokens_per_s": round(generate),
+        "streaming_engine_tokens_per_s": round(stream),
+        "share": speed / generate,
+        "share_of_streaming": speed / stream,
+        "shares": [round(one["tokens_per_s"] / other["generate"], 2) for one, other in zip(chats, alone, strict=True)],
         "wanted_share": 0.8,
-        "tokens": chats["tokens"],
+        "tokens": chats[0]["tokens"],
     }
 
 

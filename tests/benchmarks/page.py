@@ -370,8 +370,9 @@ def _curves(figures: dict[str, Any]) -> str:
 _CHAT = """
 The bundled policy on a CPU behind real uvicorn and Redis, followed over sockets as pages open them. *First token*: from
 the page's request until its socket tells the first word that the model wrote; the engine's own is measured in the same
-run without anything around it. *At once*: the chat worker alone on one core, all else on the other; the engine alone,
-given the same requests, on the worker's core.
+run without anything around it. *At once*: the chat worker alone on one core, all else on the other, the next question
+waiting for each that is answered; the engine alone, given the same requests, as many at a time, on the worker's core.
+Both in turn; their medians count.
 """
 
 
@@ -391,7 +392,8 @@ def _chat(figures: dict[str, Any]) -> str:
     streaming = f"{many['share_of_streaming']:.0%} of the {many['streaming_engine_tokens_per_s']:,} that it gives"
     return (
         f"{_table(rows)}{_CHAT}\n{many['chats']} chats at once: {many['chat_tokens_per_s']:,} tokens a second, "
-        f"{shares} (wanted: at least {many['wanted_share']:.0%}), {streaming} when it streams.\n\n"
+        f"{shares} (wanted: at least {many['wanted_share']:.0%}), {streaming} when it streams; "
+        f"one by one {', '.join(format(each, '.0%') for each in many['shares'])}.\n\n"
         f"{streams['streams']} streams through one web process, {streams['characters']:,} characters: "
         f"**{streams['wrong']}** differ from what was written (wanted: 0).\n"
     )

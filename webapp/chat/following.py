@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from channels.db import database_sync_to_async
 from redis.exceptions import RedisError
 
 from webapp.chat.models import OPEN
 from webapp.chat.selectors import Glance, Standing, glances_at, standing_of
 from webapp.chat.streams import FIELD, stream_key
+from webapp.common.databases import ask_database
 from webapp.common.redis_clients import async_redis_client
 from webapp.common.together import Together
 
@@ -112,7 +112,7 @@ async def follow(message_id: UUID) -> AsyncIterator[News]:
                 seat.leave()
 
 
-@database_sync_to_async
+@ask_database
 def _row(message_id: UUID) -> Standing | None:
     return standing_of(message_id=message_id)
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from channels.db import database_sync_to_async
-
 from webapp.chat import services
 from webapp.chat.following import News, follow
 from webapp.chat.models import Message, State
 from webapp.chat.openai_parts import Sides, divided
+from webapp.common.databases import ask_database
 
 FIRST_SECONDS = 20.0
 """So long a stream waits for its first words before it begins: until then an error has a status of its own."""
@@ -90,7 +89,7 @@ async def _end(pk: UUID) -> None:
         pass
 
 
-@database_sync_to_async
+@ask_database
 def _row(pk: UUID) -> Message | None:
     return Message.objects.filter(pk=pk).first()
 
@@ -226,7 +225,7 @@ class Stream:
         return part | ({"usage": None} if self._shape.include_usage else {})
 
 
-@database_sync_to_async
+@ask_database
 def _forget(conversation: UUID) -> None:
     services.conversation_forget(conversation_id=conversation)
 

@@ -5,6 +5,7 @@ All by the database's clock, all compare-and-set: a write names its attempt, and
 
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -145,7 +146,6 @@ def turns_note(*, ids: Collection[UUID], note: str) -> None:
     Message.objects.filter(pk__in=ids, state=State.ANSWERING).exclude(note=note).update(note=note[:200])
 
 
-@transaction.atomic
 def turn_end(
     *, turn: UUID, attempt: int, state: State, progress: Progress, tree: bytes | None = None, **columns: Any
 ) -> bool:
@@ -158,9 +158,10 @@ def turn_end(
         "candidates": progress.candidates,
     }
     ended = {"state": state, "ended": Now(), "lease_expires": None, "note": ""}
-    done = bool(_live(turn, attempt).update(**written, **ended, **columns))
-    if done and tree is not None:
-        MessageTree.objects.create(message_id=turn, arena=tree)
+    with transaction.atomic() if tree is not None else nullcontext():
+        done = bool(_live(turn, attempt).update(**written, **ended, **columns))
+        if done and tree is not None:
+            MessageTree.objects.create(message_id=turn, arena=tree)
     return done
 
 

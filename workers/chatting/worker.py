@@ -37,7 +37,8 @@ from workers.chatting.writing import Teller, Writing
 from workers.identity import devices, versions
 
 LOOK_SECONDS = 1.0
-SAVE_SECONDS = 1.0
+SAVE_SECONDS = 3.0
+"""How often rows are told how far their answers are: for when Redis is gone, else the stream says so."""
 ROOM_SECONDS = 0.1
 """From an answer's end to the look for who takes its place: those that end together make room together."""
 QUEUE = "chat"

@@ -1,4 +1,4 @@
-"""Answers on their way out: told to Redis twenty times a second at most, all in one go; once a second in the rows.
+"""Answers on their way out: told to Redis twenty times a second at most, all in one go; every few seconds in the rows.
 
 The whole text stays in memory until the end, so that a stream that was lost is written again.
 """
@@ -18,7 +18,8 @@ from webapp.chat.streams import ENDED_SECONDS, FIELD, STREAM_LENGTH, STREAM_SECO
 from webapp.chat.texts import written
 from webapp.chat.turns import Claimed, Progress
 
-GATHER_SECONDS = 0.05
+GATHER_SECONDS, MORE_SECONDS = 0.05, 0.001
+"""Between two tellings, and so much more for each answer of which there was something to tell."""
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Teller:
             await self._wake.wait()
             self._wake.clear()
             self._hurry.clear()
+            count = len(self._due)
             try:
                 await self._send()
             except Exception as error:  # the words may hold what somebody said
@@ -86,7 +88,7 @@ class Teller:
             if self._closing or asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 return  # a client of Redis may take a cancellation for a timeout of its own
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), GATHER_SECONDS)
+                await asyncio.wait_for(self._hurry.wait(), GATHER_SECONDS + count * MORE_SECONDS)
 
     async def _send(self) -> None:
         async with self._sending:

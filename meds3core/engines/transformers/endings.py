@@ -13,7 +13,7 @@ from meds3core.engines.transformers.jobs import GenerateJob, Outbox
 from meds3core.engines.transformers.model import PackedModel
 from meds3core.engines.transformers.rows import NOT_STREAMING, RowTable
 
-SHOW_SECONDS = 0.04
+SHOW_SECONDS = 0.05
 """A streaming caller is shown what is new this often at most, the first words at once: to decode every row at every
 step, and to wake its caller, takes a sixth of the time of a small model's step."""
 
