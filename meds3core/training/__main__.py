@@ -28,7 +28,7 @@ class LineSink:
 
 
 def main() -> int:
-    """Train; the first process says how it ended."""
+    """Train; the first process says how it ended, and each one what went wrong in it."""
     first = os.environ.get("RANK", "0") == "0"
     job = TrainJob.model_validate_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
     cancel = CancelToken()
@@ -39,8 +39,7 @@ def main() -> int:
     try:
         result = run_job(job, sink=LineSink(), cancel=cancel)
     except Meds3Error as error:
-        if first:
-            _say("error", {"code": error.code, "message": str(error)})
+        _say("error", {"code": error.code, "message": str(error)})
         return error.exit_code
     if first:
         _say("result", result.model_dump(mode="json"))

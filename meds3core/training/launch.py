@@ -1,8 +1,8 @@
 """Several processes train one model: torchrun starts them, this end passes on what they report and asks them to stop.
 
 The processes run `python -m meds3core.training JOB.json` (which `accelerate launch` may run as well, with its own
-settings for FSDP or DeepSpeed). The first of them writes one JSON line per event to stdout. The end of their stdin
-means stop: it comes when this end asks, and when it dies.
+settings for FSDP or DeepSpeed). The first of them writes a JSON line per event to stdout, and every one its error. The
+end of their stdin means stop: it comes when this end asks, and when it dies.
 """
 
 import json
@@ -16,7 +16,7 @@ from collections import deque
 from pathlib import Path
 from typing import IO, Any
 
-from meds3core.errors import AppError, Meds3Error
+from meds3core.errors import AppError, Cancelled, Meds3Error
 from meds3core.progress import CancelToken, NullSink, ProgressEvent, ProgressSink
 from meds3core.training.base import TrainingResult
 from meds3core.training.methods import TrainJob
@@ -56,19 +56,23 @@ def _follow(process: "subprocess.Popen[str]", sink: ProgressSink, cancel: Cancel
     watcher = threading.Thread(target=_pass_on, args=(cancel, process, process.stdin), daemon=True)
     reader.start()
     watcher.start()
-    outcome: dict[str, Any] = {}
+    result, errors = None, []
     for line in process.stdout:
         message = _message(line)
         if "event" in message:
             sink.emit(ProgressEvent.model_validate(message["event"]))
+        elif "error" in message:
+            errors.append(message["error"])
         elif message:
-            outcome = message
+            result = message["result"]
     process.wait()
     reader.join(timeout=5)
-    if "result" in outcome:
-        return TrainingResult.model_validate(outcome["result"])
-    if "error" in outcome:
-        raise _errors().get(outcome["error"]["code"], AppError)(outcome["error"]["message"])
+    if result is not None:
+        return TrainingResult.model_validate(result)
+    if errors:
+        # Where one process fails, torchrun stops the others, and they say that they were stopped.
+        told = next((each for each in errors if each["code"] != Cancelled.code), errors[0])
+        raise _errors().get(told["code"], AppError)(told["message"])
     raise AppError("A training process died:\n" + "".join(said))
 
 

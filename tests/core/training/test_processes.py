@@ -1,5 +1,8 @@
 """Several processes: the same losses as one, stopping and errors across the process boundary."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -7,7 +10,8 @@ from meds3core.config.labels import PairLabelConfig, SftLabelConfig
 from meds3core.data.labels import write_labels
 from meds3core.errors import Cancelled, ConfigError
 from meds3core.labels.base import LabelSet
-from meds3core.training.launch import launch
+from meds3core.progress import CancelToken, NullSink
+from meds3core.training.launch import _follow, launch
 from meds3core.training.methods import TrainJob, run_job
 from meds3core.types.labels import LabelCounts
 from tests.core.training.tiny import (
@@ -72,6 +76,20 @@ def test_two_processes_share_the_work_of_the_reference(folder, tmp_path):
     launch(job(folder, "dpo", tmp_path / "two", micro_batch_size=2), 2, sink=two)
     assert two.losses == pytest.approx(one.losses, rel=1e-3)
     assert same_training(tmp_path / "one", tmp_path / "two")
+
+
+def test_what_went_wrong_is_told_and_not_that_the_others_were_stopped():
+    said = [
+        {"error": {"code": Cancelled.code, "message": "Stopped before the first step."}},
+        {"error": {"code": ConfigError.code, "message": "The batch does not divide."}},
+    ]
+    script = f"import json; [print(json.dumps(line)) for line in {said!r}]"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with (
+        subprocess.Popen([sys.executable, "-c", script], **pipes) as process,
+        pytest.raises(ConfigError, match="does not divide"),
+    ):
+        _follow(process, NullSink(), CancelToken())
 
 
 def test_an_error_of_a_process_arrives_as_itself(folder, tmp_path):
