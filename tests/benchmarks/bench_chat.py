@@ -46,7 +46,7 @@ BEGINNING = "Step 0: Let's break down this problem step by step.\n\nStep 1:"
 """Of every answer in steps; not generated."""
 ROUNDS = 4
 """Chats that take the place of each that was answered, so that the beginning and the end weigh little."""
-PAIRS = 5
+PAIRS = 9
 """Times that chats and the engine by itself are measured in turn; their medians count."""
 HEADER = re.compile(r"\n\nStep ([0-9]+):")
 
@@ -258,11 +258,10 @@ def _pinned(studio: Studio, page: Page, options: argparse.Namespace) -> dict[str
     try:
         for _ in range(PAIRS):
             chats.append(run(_chats(page, options.chats)))
-            os.kill(worker, signal.SIGSTOP)  # the engine alone has the core to itself
+            _pin(worker, others)  # the engine alone has the core; held still, the worker would lose its leases
             alone.append(_alone("many", options, core=first))
-            os.kill(worker, signal.SIGCONT)
+            _pin(worker, [first])
     finally:
-        os.kill(worker, signal.SIGCONT)
         for pid in (os.getpid(), *(each.pid for each in psutil.Process().children(recursive=True))):
             _pin(pid, cores)
     speed = median(each["tokens_per_s"] for each in chats)

@@ -15,6 +15,7 @@ from meds3core.engines.seeds import vllm_seed
 from meds3core.text.steps import render_trajectory
 from tests.chatting import QUESTION, asked, owner_of, tiny_prm
 from tests.core.engines.test_openai import Server
+from tests.scripted import scripted
 from tests.web.people import World
 from tests.workers.stack import running_stack, wait_for
 from webapp.accounts.actors import SYSTEM, Actor
@@ -202,6 +203,36 @@ def test_vllm_answers_as_transformers_do(tmp_path, world):
         wait_for(lambda: Message.objects.get(pk=endless.pk).state == State.ANSWERING, "the worker to begin")
         turn_stop(message=endless)
         assert ended(endless).state == State.STOPPED
+
+
+def test_a_turn_claimed_ahead_takes_the_first_free_place(tmp_path, world, monkeypatch):
+    with running_stack(tmp_path) as running, scripted() as server:
+        server.says("All ", "of it")
+        running.start_chat(MEDS3_OUTBOUND_ALLOW=server.allow, MEDS3_CHAT_TURNS="5")
+        monkeypatch.setattr(settings, "OUTBOUND_ALLOW", server.allow.split(","))
+        named = {"name": "Elsewhere", "url": server.url, "model": "some-model", "api": "chat", "key": "hush"}
+        endpoint = endpoint_create(actor=SYSTEM, team=world.team, **named)
+        owner = Actor(owner_of(world.team))
+        turns = [
+            turn_ask(conversation=conversation_create(actor=owner, team=world.team, endpoint=endpoint), text="What?")
+            for _ in range(8)
+        ]
+
+        def states() -> list[str]:
+            rows = dict(Message.objects.filter(pk__in=[each.pk for each in turns]).values_list("pk", "state"))
+            return [str(rows[each.pk]) for each in turns]
+
+        wait_for(lambda: states().count(State.ANSWERING) == 6, "five to be answered and one ahead", 60)
+        wait_for(lambda: len(server.asked) == 5, "five requests", 60)
+        time.sleep(1.5)  # two more looks
+        assert states() == [State.ANSWERING] * 6 + [State.QUEUED] * 2 and len(server.asked) == 5
+        turn_stop(message=turns[5])
+        assert ended(turns[5]).state == State.STOPPED, "it can be stopped while it waits for its place"
+        wait_for(lambda: states()[6] == State.ANSWERING, "the next one to be claimed ahead", 30)
+        assert len(server.asked) == 5
+        server.go_on.set()
+        done = [ended(each) for each in turns if each.pk != turns[5].pk]
+        assert {(each.state, each.text, each.attempt) for each in done} == {(State.DONE, "All of it", 1)}
 
 
 def test_a_remote_engine_is_reached_by_the_outgoing_client_only(tmp_path, world, monkeypatch):

@@ -4,7 +4,7 @@ All by the database's clock, all compare-and-set: a write names its attempt, and
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce, Now
 from pydantic import ValidationError
 
@@ -69,7 +69,7 @@ def turns_claim(*, worker: str, most: int, remote_only: bool = False) -> list[Cl
     waiting = Message.objects.filter(Q(lease_expires=None) | Q(lease_expires__lt=Now()), state=State.QUEUED)
     if remote_only:
         waiting = waiting.filter(endpoint__isnull=False, scorer=None)
-    chosen = _in_turn(waiting.order_by("id").values_list("conversation__team", "pk"), most)
+    chosen = _in_turn(waiting.order_by("id"), most)
     columns = {"state": State.ANSWERING, "worker": worker, "attempt": F("attempt") + 1, "note": ""}
     columns |= {"text": "", "seq": 0, "steps": [], "candidates": [], "started": Coalesce("started", Now())}
     lease = in_seconds(settings.JOBS_LEASE_SECONDS)
@@ -89,13 +89,15 @@ def turns_claim(*, worker: str, most: int, remote_only: bool = False) -> list[Cl
     return found
 
 
-def _in_turn(rows: Iterable[tuple[UUID, UUID]], most: int) -> list[UUID]:
-    """So many of these turns of teams, that no team waits until another one's many are answered."""
-    by_team: dict[UUID, deque[UUID]] = {}
-    for team, pk in rows:
-        by_team.setdefault(team, deque()).append(pk)
-    if len(by_team) < 2:
-        return [pk for mine in by_team.values() for pk in mine][:most]
+def _in_turn(waiting: QuerySet[Message], most: int) -> list[UUID]:
+    """So many of these turns, that no team waits until another one's many are answered."""
+    teams = set(waiting.order_by().values_list("conversation__team", flat=True).distinct())
+    if len(teams) < 2:
+        return list(waiting.values_list("pk", flat=True)[:most]) if teams else []
+    by_team = {
+        team: deque(waiting.filter(conversation__team=team).values_list("pk", flat=True)[:most]) for team in teams
+    }
+    by_team = {team: pks for team, pks in by_team.items() if pks}
     live = Message.objects.filter(state=State.ANSWERING, conversation__team__in=by_team)
     has = {team: 0 for team in by_team} | dict(live.values_list("conversation__team").annotate(Count("pk")))
     chosen: list[UUID] = []

@@ -39,8 +39,11 @@ from workers.identity import devices, versions
 LOOK_SECONDS = 1.0
 SAVE_SECONDS = 3.0
 """How often rows are told how far their answers are: for when Redis is gone, else the stream says so."""
-ROOM_SECONDS = 0.1
-"""From an answer's end to the look for who takes its place: those that end together make room together."""
+AHEAD = 5
+"""For so many places one more turn is claimed, to take the first that is free: a step of an engine whose places are
+empty until the next look takes almost as long. Where answers are alike it waits for a fifth of one at most."""
+ROOM_SECONDS = 0.2
+"""From an answer's end to the look for more, as long as another one takes its place: one look for several."""
 QUEUE = "chat"
 PASSING = (OperationalError, InterfaceError)
 """What a database says when it cannot be reached; all else it would say again to the same words."""
@@ -61,11 +64,14 @@ class ChatWorker:
         self._redis = async_redis_client()
         self._teller = Teller(self._redis)
         self._live: dict[UUID, tuple[Writing, asyncio.Task[None]]] = {}
+        self._places = asyncio.Semaphore(settings.CHAT_TURNS)
         self._stopped: set[UUID] = set()
         self._noted: set[UUID] = set()
         self._over, self._rung = asyncio.Event(), asyncio.Event()
         self._is_full = False
         """Whether turns may wait for nothing but another one's end."""
+        self._looked, self._is_told = 0.0, False
+        """When it was last asked what was stopped, and whether the bell rang since."""
         self._yielding = False
         self.has_lost_device = False
         """Nothing can be computed in this process any more: only another one could go on."""
@@ -127,6 +133,7 @@ class ChatWorker:
         """Hear the bell."""
         try:
             if await self._redis.blpop([BELL], timeout=LOOK_SECONDS):
+                self._is_told = True
                 self._rung.set()
                 await self._redis.delete(BELL)
         except (RedisError, OSError):
@@ -137,8 +144,10 @@ class ChatWorker:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._rung.wait(), LOOK_SECONDS)
         self._rung.clear()
-        await self._stop()
-        room = settings.CHAT_TURNS - len(self._live)
+        if self._is_told or time.monotonic() >= self._looked + LOOK_SECONDS:  # not where there is only room again
+            self._looked, self._is_told = time.monotonic(), False
+            await self._stop()
+        room = settings.CHAT_TURNS + settings.CHAT_TURNS // AHEAD - len(self._live)
         self._is_full = room <= 0
         if room > 0:
             named = {"worker": self.name, "most": room, "remote_only": self._yielding}
@@ -239,7 +248,8 @@ class ChatWorker:
         write: Callable[..., Any] = turns.turn_end
         how: dict[str, Any] = {}
         try:
-            ended: Ended = await answer(turn, self.engines, out, tell)
+            async with self._places:
+                ended: Ended = await answer(turn, self.engines, out, tell)
             columns = {name: getattr(ended, name) for name in Ended.__dataclass_fields__}
             how = {"state": State.DONE, "progress": out.progress(), **columns}
         except asyncio.CancelledError:
@@ -303,7 +313,8 @@ class ChatWorker:
                 self._noted.discard(turn.id)
             if self._is_full:
                 self._is_full = False
-                asyncio.get_running_loop().call_later(ROOM_SECONDS, self._rung.set)
+                pause = ROOM_SECONDS if self._places.locked() else 0
+                asyncio.get_running_loop().call_later(pause, self._rung.set)
             if kept is False:
                 await out.forget()
             else:

@@ -13,9 +13,10 @@ from meds3core.engines.transformers.jobs import GenerateJob, Outbox
 from meds3core.engines.transformers.model import PackedModel
 from meds3core.engines.transformers.rows import NOT_STREAMING, RowTable
 
-SHOW_SECONDS = 0.05
-"""A streaming caller is shown what is new this often at most, the first words at once: to decode every row at every
-step, and to wake its caller, takes a sixth of the time of a small model's step."""
+SHOW_SECONDS, MORE_SECONDS = 0.05, 0.002
+"""A streaming caller is shown what is new this often at most, and so much later for each that streams beside it; the
+first words at once. To decode every row at every step, and to wake its caller, takes a sixth of the time of a small
+model's step."""
 
 _MOST_STOP_SETS = 64
 """Sets of stop strings that are remembered, unless more are in use."""
@@ -47,8 +48,9 @@ class Endings:
         self, rows: NDArray[np.int64], previous: NDArray[np.int64], tokens: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
         """Which rows have to be looked at after these tokens, `previous` being those before (−1: none)."""
-        due = self._rows.shown[rows] <= monotonic() - SHOW_SECONDS
-        answer: NDArray[np.bool_] = (self._rows.sent[rows] != NOT_STREAMING) & due
+        streaming = self._rows.sent[rows] != NOT_STREAMING
+        pause = SHOW_SECONDS + MORE_SECONDS * int(np.count_nonzero(streaming))
+        answer: NDArray[np.bool_] = streaming & (self._rows.shown[rows] <= monotonic() - pause)
         sets = self._rows.stop_set[rows]
         for number in np.unique(sets[sets >= 0]).tolist():
             chosen = sets == number
