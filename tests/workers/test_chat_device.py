@@ -108,6 +108,52 @@ def test_a_worker_that_lost_its_device_ends_and_the_next_one_answers(world, tmp_
         assert [ended(message).state for message in both] == [State.DONE] * 2
 
 
+def test_what_was_claimed_ahead_does_not_begin_once_a_job_has_asked(world, settings):
+    settings.CHAT_TURNS = 1
+    first, ahead, remote = (asked(world.team, text) for text in ("One?", "Two?", "Three?"))
+
+    async def play():
+        begun, ends = asyncio.Event(), asyncio.Event()
+
+        async def held(_):
+            begun.set()
+            await ends.wait()
+
+        class InMemory:
+            """Engines that have all that is asked for, and wait."""
+
+            @asynccontextmanager
+            async def local(self, policy, *_):
+                yield (Loaded(("policy", policy), engine, 0, "plain"), None) if policy else (None, None)
+
+            @asynccontextmanager
+            async def remote(self, endpoint):
+                yield Loaded(("remote", endpoint), engine, 0)
+
+        engine = ScriptedEngine(lambda _: "All of it", latency=held)
+        worker = ChatWorker("w")
+        worker.engines = InMemory()
+        claimed = {turn.id: turn for turn in await worker._read(turns.turns_claim, worker="w", most=3)}
+        worker._begin(claimed[first.pk])
+        await begun.wait()
+        worker._begin(claimed[ahead.pk])
+        worker._begin(replace(claimed[remote.pk], endpoint=uuid4()))
+        tasks = [task for _, task in worker._live.values()]
+        worker._yielding = True
+        ends.set()
+        async with asyncio.timeout(60):
+            await asyncio.gather(*tasks)
+        await worker._teller.close()
+        await worker._redis.aclose()
+        worker._database.shutdown()
+
+    with redis_server(Path(settings.HOME) / "run"):
+        asyncio.run(play())
+    for message, state in ((first, State.DONE), (ahead, State.QUEUED), (remote, State.DONE)):
+        message.refresh_from_db()
+        assert (message.state, message.failures) == (state, 0)
+
+
 def test_of_a_lost_device_all_that_needs_it_is_told_and_nothing_else(world, settings):
     fails, waits, remote = (asked(world.team, text) for text in ("One?", "Two?", "Three?"))
 

@@ -55,6 +55,10 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
+class Later(Exception):
+    """A turn that was claimed ahead and has not begun; a job has asked for the device since."""
+
+
 class ChatWorker:
     """One process's worker, by a name that no other running one has."""
 
@@ -249,9 +253,13 @@ class ChatWorker:
         how: dict[str, Any] = {}
         try:
             async with self._places:
+                if self._yielding and turn.needs_device:
+                    raise Later
                 ended: Ended = await answer(turn, self.engines, out, tell)
             columns = {name: getattr(ended, name) for name in Ended.__dataclass_fields__}
             how = {"state": State.DONE, "progress": out.progress(), **columns}
+        except Later:
+            write = turns.turn_put_back
         except asyncio.CancelledError:
             if turn.id in self._stopped:
                 spent = {name: getattr(out, name) for name in ("prompt_tokens", "generated_tokens", "scored_tokens")}
