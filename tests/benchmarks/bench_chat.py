@@ -254,10 +254,13 @@ def _pinned(studio: Studio, page: Page, options: argparse.Namespace) -> dict[str
     _pin(worker, [first])
     _pin(os.getpid(), others)
     run(_chats(page, options.chats))  # once before it counts, as for the engine: both know the prompts by then
-    chats, alone = [], []
+    chats, alone, engine_shares = [], [], []
     try:
         for _ in range(PAIRS):
+            before = _processor_seconds(worker)
             chats.append(run(_chats(page, options.chats)))
+            spent = [now - before.get(thread, 0.0) for thread, now in _processor_seconds(worker).items()]
+            engine_shares.append(max(spent) / sum(spent))
             _pin(worker, others)  # the engine alone has the core; held still, the worker would lose its leases
             alone.append(_alone("many", options, core=first))
             _pin(worker, [first])
@@ -276,6 +279,7 @@ def _pinned(studio: Studio, page: Page, options: argparse.Namespace) -> dict[str
         "share_of_streaming": speed / stream,
         "shares": [round(one["tokens_per_s"] / other["generate"], 2) for one, other in zip(chats, alone, strict=True)],
         "wanted_share": 0.8,
+        "engine_share_of_processor": median(engine_shares),
         "tokens": chats[0]["tokens"],
     }
 
@@ -296,6 +300,11 @@ async def _chats(page: Page, count: int) -> dict[str, Any]:
 def _pin(pid: int, cores: list[int]) -> None:
     for thread in Path(f"/proc/{pid}/task").iterdir():
         os.sched_setaffinity(int(thread.name), cores)
+
+
+def _processor_seconds(pid: int) -> dict[int, float]:
+    """That each thread of a process has used; the engine's is the one with the most."""
+    return {each.id: each.user_time + each.system_time for each in psutil.Process(pid).threads()}
 
 
 def _alone(what: str, options: argparse.Namespace, core: int | None = None) -> dict[str, Any]:
