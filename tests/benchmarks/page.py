@@ -372,9 +372,9 @@ The bundled policy on a CPU behind real uvicorn and Redis, followed over sockets
 the page's request until its socket tells the first word that the model wrote; the engine's own is measured in the same
 run without anything around it. *At once*: the chat worker alone on one core, all else on the other, the next question
 waiting for each that is answered; the engine alone, given the same requests, as many at a time, on the worker's core.
-Both in turn; their medians count. On a machine whose cores are shared with others the two do not meet the same
-conditions: with the chats both cores are busy. How much of the worker's processor time its engine's thread had holds
-without that comparison.
+Both in turn; their medians count. In some rounds of the chats here all threads of the worker need half as much time
+again for the same work, which no round of the engine alone does; why is not known. How much of the worker's processor
+time its engine's thread had is alike in all of them.
 """
 
 
