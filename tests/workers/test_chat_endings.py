@@ -31,21 +31,29 @@ def world(transactional_db):
 
 
 def test_what_no_database_takes_fails_its_own_turn_only(world, settings):
-    message = asked(world.team, "One?")
-    (claimed,) = turns.turns_claim(worker="w", most=1)
+    messages = [asked(world.team, f"{number}?") for number in range(5)]
+    claimed = turns.turns_claim(worker="w", most=5)
 
     async def play():
         worker = ChatWorker("w")
-        out = Writing(claimed, Teller(async_redis_client()))
-        out.add("Half an answer")
-        how = {"state": State.DONE, "progress": out.progress(), "prompt_tokens": -1}
-        async with asyncio.timeout(20):
-            await worker._end(claimed, out, turns.turn_end, how)
+        teller = Teller(async_redis_client())
+        outs = [Writing(each, teller) for each in claimed]
+        for number, out in enumerate(outs):
+            worker._live[out.turn.id] = (out, asyncio.current_task())
+            out.add(f"Half an answer to {number}")
+        async with asyncio.timeout(20), asyncio.TaskGroup() as all_at_once:
+            for number, out in enumerate(outs):
+                prompt_tokens = -1 if number == 2 else 7
+                how = {"state": State.DONE, "progress": out.progress(), "prompt_tokens": prompt_tokens}
+                all_at_once.create_task(worker._end(out.turn, out, turns.turn_end, how))
+        assert not worker._live
 
     with redis_server(Path(settings.HOME) / "run"):
         asyncio.run(play())
-    message.refresh_from_db()
-    assert (message.state, message.error_code, message.text) == (State.FAILED, "chat-unwritable", "")
+    for number, message in enumerate(messages):
+        message.refresh_from_db()
+        failed, done = (State.FAILED, "chat-unwritable", ""), (State.DONE, "", f"Half an answer to {number}")
+        assert (message.state, message.error_code, message.text) == (failed if number == 2 else done)
 
 
 def test_words_are_told_once_and_told_again_when_the_stream_is_gone(world, settings):

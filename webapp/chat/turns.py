@@ -4,10 +4,10 @@ All by the database's clock, all compare-and-set: a write names its attempt, and
 """
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -28,6 +28,8 @@ UNREADABLE = "The settings of this answer cannot be read. Save the conversation'
 PAUSE_SECONDS = 2.0
 """Between a turn that broke and its next try, for each time it broke: what broke may be mended meanwhile."""
 LOST = f"The worker vanished while it answered. This was the last of {MOST_FAILURES} tries by itself."
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,12 @@ def turns_write(*, progress: Sequence[tuple[UUID, int, Progress]]) -> None:
     with transaction.atomic():
         for pk, attempt, how in progress:
             _live(pk, attempt).update(text=how.text, seq=how.seq, steps=how.steps, candidates=how.candidates)
+
+
+def written_together(*, writes: Sequence[Callable[[], T]]) -> list[T]:
+    """What each of these gives, in one short transaction: where one raises, none is done."""
+    with transaction.atomic():
+        return [write() for write in writes]
 
 
 def turns_note(*, ids: Collection[UUID], note: str) -> None:

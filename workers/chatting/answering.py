@@ -115,7 +115,6 @@ class Steps:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._lost is not None:
             raise self._lost
-        self._show(spans(self._out.text))
 
     async def trajectory(self, text: str) -> list[float]:
         """The scores of a whole text's steps; none without steps or a reward model."""

@@ -32,6 +32,7 @@ from webapp.jobs.claims import worker_heartbeat, worker_register
 from workers import alive
 from workers.chatting.answering import Ended, answer
 from workers.chatting.device import Device
+from workers.chatting.ends import Ends
 from workers.chatting.engines import Engines
 from workers.chatting.writing import Teller, Writing
 from workers.identity import devices, versions
@@ -68,6 +69,7 @@ class ChatWorker:
         self._redis = async_redis_client()
         self._teller = Teller(self._redis)
         self._live: dict[UUID, tuple[Writing, asyncio.Task[None]]] = {}
+        self._ends = Ends(self._patiently, lambda: len(self._live))
         self._places = asyncio.Semaphore(settings.CHAT_TURNS)
         self._stopped: set[UUID] = set()
         self._noted: set[UUID] = set()
@@ -306,12 +308,12 @@ class ChatWorker:
         kept: object = None
         try:
             try:
-                kept = await self._patiently(write, **mine, **how)
+                kept = await self._ends.write(write, **mine, **how)
             except Exception as error:  # never to be stored, however often it is tried
                 log.error("turn %s cannot be stored (%s)", turn.id, type(error).__name__)
                 nothing = Progress("", out.seq, [], [])
                 fail = {"code": "chat-unwritable", "message": UNWRITABLE, "progress": nothing}
-                await self._patiently(turns.turn_fail, **mine, **fail)
+                await self._ends.write(turns.turn_fail, **mine, **fail)
         except Exception as error:
             log.error("the end of turn %s is not written (%s)", turn.id, type(error).__name__)
         finally:
