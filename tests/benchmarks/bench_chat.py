@@ -17,16 +17,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import httpx
+import numpy as np
 import psutil
 
+from meds3core.evaluation.intervals import Estimate, cluster_bootstrap
 from tests.benchmarks.chatting import (
     TOKENS,
     all_ask,
@@ -46,8 +48,10 @@ BEGINNING = "Step 0: Let's break down this problem step by step.\n\nStep 1:"
 """Of every answer in steps; not generated."""
 ROUNDS = 4
 """Chats that take the place of each that was answered, so that the beginning and the end weigh little."""
-PAIRS = 9
-"""Times that chats and the engine by itself are measured in turn; their medians count."""
+PAIRS = 16
+"""Times that chats and the engine by itself are measured in turn: on a machine shared with others each is some 15% off,
+and only many tell one share from another."""
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 HEADER = re.compile(r"\n\nStep ([0-9]+):")
 
 
@@ -60,7 +64,7 @@ def main() -> None:
     parser.add_argument("--engine", choices=["first", "many"], help="measure the engine alone, in this process")
     options = parser.parse_args()
     if options.engine:
-        print(json.dumps(run(_engine(options))))
+        run(_engine(options))
         return
     with running_studio() as studio:
         settings = {"OMP_NUM_THREADS": "1", "MEDS3_JOBS_TEMPO": "1"}
@@ -69,7 +73,7 @@ def main() -> None:
         studio.call(reward_model, username="anna")
         run(_warm(page))
         figures = {
-            "first_token": run(_first_tokens(page, options.turns)) | {"engine": _alone("first", options)},
+            "first_token": run(_first_tokens(page, options.turns)) | {"engine": _first_alone(options)},
             "scores": run(_scores(page, options.turns)),
             "stop": run(_stops(page, options.stops)),
             "streams": run(_streams(page, options.streams)),
@@ -196,8 +200,11 @@ async def _stops(page: Page, count: int) -> dict[str, Any]:
             seed += 1
             conversation = page.studio.call(conversation_make, username="anna", seed=seed, long=True)
             socket = await open_socket(page.studio, f"/ws/t/{page.team}/chat/{conversation}/", page.cookies)
-            hearing = asyncio.create_task(hear(socket))
+            said = asyncio.Event()
+            hearing = asyncio.create_task(hear(socket, said))
+            await asyncio.sleep(0.2)
             await client.post(f"/t/{page.team}/chat/{conversation}/say/", data={"text": "Tell me everything."})
+            said.set()  # stopped at once, it may be over before the socket has looked
             await socket.send("look")
             message = page.studio.call(answering, conversation=conversation)
             if message:
@@ -256,32 +263,49 @@ def _pinned(studio: Studio, page: Page, options: argparse.Namespace) -> dict[str
     run(_chats(page, options.chats))  # once before it counts, as for the engine: both know the prompts by then
     chats, alone, engine_shares = [], [], []
     try:
-        for _ in range(PAIRS):
-            before = _processor_seconds(worker)
-            chats.append(run(_chats(page, options.chats)))
-            spent = [now - before.get(thread, 0.0) for thread, now in _processor_seconds(worker).items()]
-            engine_shares.append(max(spent) / sum(spent))
-            _pin(worker, others)  # the engine alone has the core; held still, the worker would lose its leases
-            alone.append(_alone("many", options, core=first))
-            _pin(worker, [first])
+        with _engine_alone(options, first) as engine_alone:
+            for _ in range(PAIRS):
+                before = _processor_seconds(worker)
+                chats.append(run(_chats(page, options.chats)))
+                spent = [now - before.get(thread, 0.0) for thread, now in _processor_seconds(worker).items()]
+                engine_shares.append(max(spent) / sum(spent))
+                _pin(worker, others)  # the engine alone has the core; held still, the worker would lose its leases
+                alone.append(engine_alone())
+                _pin(worker, [first])
     finally:
         for pid in (os.getpid(), *(each.pid for each in psutil.Process().children(recursive=True))):
             _pin(pid, cores)
-    speed = median(each["tokens_per_s"] for each in chats)
-    generate, stream = (median(each[how] for each in alone) for how in ("generate", "stream"))
+    tokens = chats[0]["tokens"]
+    seconds = {
+        "chats": [each["seconds"] for each in chats],
+        "generate": [each["generate"] for each in alone],
+        "stream": [each["stream"] for each in alone],
+    }
+    speed, generate, stream = (tokens * PAIRS / sum(each) for each in seconds.values())
+    share = _share(seconds["generate"], seconds["chats"])
     return {
         "chats": options.chats,
         "pairs": PAIRS,
         "chat_tokens_per_s": round(speed),
         "engine_tokens_per_s": round(generate),
         "streaming_engine_tokens_per_s": round(stream),
-        "share": speed / generate,
+        "share": share.value,
+        "share_low": share.low,
+        "share_high": share.high,
         "share_of_streaming": speed / stream,
-        "shares": [round(one["tokens_per_s"] / other["generate"], 2) for one, other in zip(chats, alone, strict=True)],
+        "shares": [round(own / ours, 2) for own, ours in zip(seconds["generate"], seconds["chats"], strict=True)],
         "wanted_share": 0.8,
         "engine_share_of_processor": median(engine_shares),
-        "tokens": chats[0]["tokens"],
+        "tokens": tokens,
     }
+
+
+def _share(own: list[float], ours: list[float]) -> Estimate:
+    """Of the engine's own speed, for the same tokens, from the seconds of each pair."""
+    engine, chats = np.array(own), np.array(ours)
+    found = cluster_bootstrap(lambda drawn: (drawn @ engine) / (drawn @ chats), len(own))
+    assert found is not None
+    return found
 
 
 async def _chats(page: Page, count: int) -> dict[str, Any]:
@@ -294,7 +318,7 @@ async def _chats(page: Page, count: int) -> dict[str, Any]:
     for socket in sockets:
         await socket.close()
     tokens = page.studio.call(tokens_of, messages=[each.message for each in heard])
-    return {"tokens": tokens, "tokens_per_s": tokens / (ended - begun)}
+    return {"tokens": tokens, "seconds": ended - begun}
 
 
 def _pin(pid: int, cores: list[int]) -> None:
@@ -307,18 +331,40 @@ def _processor_seconds(pid: int) -> dict[int, float]:
     return {each.id: each.user_time + each.system_time for each in psutil.Process(pid).threads()}
 
 
-def _alone(what: str, options: argparse.Namespace, core: int | None = None) -> dict[str, Any]:
-    """The engine in a process of its own."""
+def _engine_command(what: str, options: argparse.Namespace) -> list[str]:
     numbers = ["--turns", str(options.turns), "--chats", str(options.chats)]
-    command = [sys.executable, "-m", "tests.benchmarks.bench_chat", "--engine", what, *numbers]
-    if core is not None:
-        command = ["taskset", "-c", str(core), *command]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return [sys.executable, "-m", "tests.benchmarks.bench_chat", "--engine", what, *numbers]
+
+
+def _first_alone(options: argparse.Namespace) -> dict[str, Any]:
+    """The engine's own first tokens, in a process of its own."""
+    command = _engine_command("first", options)
+    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | ONE_THREAD)
     return dict(json.loads(found.stdout.strip().splitlines()[-1]))
 
 
-async def _engine(options: argparse.Namespace) -> dict[str, Any]:
+@contextmanager
+def _engine_alone(options: argparse.Namespace, core: int) -> Iterator[Callable[[], dict[str, Any]]]:
+    """The engine in a process of its own, pinned; each call has it do all requests once more, both ways."""
+    command = ["taskset", "-c", str(core), *_engine_command("many", options)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=os.environ | ONE_THREAD, **pipes) as process:  # type: ignore[call-overload]
+
+        def once_more() -> dict[str, Any]:
+            process.stdin.write("\n")
+            process.stdin.flush()
+            while not (line := process.stdout.readline()).startswith("{"):
+                if not line:
+                    raise RuntimeError("the engine by itself ended")
+            return dict(json.loads(line))
+
+        once_more()  # once before it counts
+        yield once_more
+        process.stdin.close()
+
+
+async def _engine(options: argparse.Namespace) -> None:
+    """Measures by itself: the first tokens, or all requests once for each line that it is given."""
     from meds3core.config.engine import TransformersEngineConfig
     from meds3core.engines.base import Message, Prompt, Request, Sampling
     from meds3core.engines.loading import load_engine
@@ -348,7 +394,7 @@ async def _engine(options: argparse.Namespace) -> dict[str, Any]:
     async def generated(seed: int) -> int:
         return (await engine.generate(request(seed))).generated_tokens
 
-    async def speed(one: Any) -> float:
+    async def seconds(one: Any) -> float:
         places = asyncio.Semaphore(options.chats)
 
         async def placed(seed: int) -> int:
@@ -356,15 +402,16 @@ async def _engine(options: argparse.Namespace) -> dict[str, Any]:
                 return int(await one(seed))
 
         begun = time.perf_counter()
-        counts = await asyncio.gather(*(placed(seed) for seed in range(options.chats * ROUNDS)))
-        return sum(counts) / (time.perf_counter() - begun)
+        await asyncio.gather(*(placed(seed) for seed in range(options.chats * ROUNDS)))
+        return time.perf_counter() - begun
 
     try:
         await first(0)
         if options.engine == "first":
-            return _milliseconds([await first(seed) for seed in range(options.turns)])
-        await speed(generated)  # once before it counts, for both
-        return {"generate": await speed(generated), "stream": await speed(streamed)}
+            print(json.dumps(_milliseconds([await first(seed) for seed in range(options.turns)])))
+            return
+        while await asyncio.to_thread(sys.stdin.readline):
+            print(json.dumps({"generate": await seconds(generated), "stream": await seconds(streamed)}), flush=True)
     finally:
         await engine.close()
 

@@ -9,9 +9,9 @@ The bundled policy on a CPU behind real uvicorn and Redis, followed over sockets
 the page's request until its socket tells the first word that the model wrote; the engine's own is measured in the same
 run without anything around it. *At once*: the chat worker alone on one core, all else on the other, the next question
 waiting for each that is answered; the engine alone, given the same requests, as many at a time, on the worker's core.
-Both in turn; their medians count. In some rounds of the chats here all threads of the worker need half as much time
-again for the same work; the engine alone, in turn with it, varies less. Why is not known. How much of the worker's
-processor time its engine's thread had is alike in all of them.
+Both in turn; the share is of the time that all rounds took together, its interval from drawing pairs of rounds anew.
+The answers are short (65 tokens in the mean): what is done once for each weighs more than where they are long. Both
+vary from round to round, with the processor time that the same work needs here.
 """
 
 
@@ -32,8 +32,9 @@ def chat(figures: dict[str, Any]) -> str:
     streaming = f"{many['share_of_streaming']:.0%} of the {many['streaming_engine_tokens_per_s']:,} that it gives"
     return (
         f"{table(rows)}{_CHAT}\n{many['chats']} chats at once: {many['chat_tokens_per_s']:,} tokens a second, "
-        f"{shares} (wanted: at least {many['wanted_share']:.0%}), {streaming} when it streams; "
-        f"one by one {', '.join(format(each, '.0%') for each in many['shares'])}. "
+        f"{shares} (95% interval {many['share_low']:.0%} to {many['share_high']:.0%}; "
+        f"wanted: at least {many['wanted_share']:.0%}), {streaming} when it streams; "
+        f"{many['pairs']} pairs, one by one {', '.join(format(each, '.0%') for each in many['shares'])}. "
         f"Of the worker's processor time its engine had {many['engine_share_of_processor']:.0%}.\n\n"
         f"{streams['streams']} streams through one web process, {streams['characters']:,} characters: "
         f"**{streams['wrong']}** differ from what was written (wanted: 0).\n"
