@@ -14,11 +14,9 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -29,8 +27,8 @@ import numpy as np
 import psutil
 
 from meds3core.evaluation.intervals import Estimate, cluster_bootstrap
+from tests.benchmarks.chat_engine import engine_alone, first_alone
 from tests.benchmarks.chatting import (
-    TOKENS,
     all_ask,
     answering,
     conversation_make,
@@ -41,7 +39,7 @@ from tests.benchmarks.chatting import (
     texts_of,
     tokens_of,
 )
-from tests.benchmarks.live import cookie, messages, open_socket, percentile, run, running_studio
+from tests.benchmarks.live import cookie, messages, milliseconds, open_socket, run, running_studio
 from tests.browser.studio import Studio
 
 BEGINNING = "Step 0: Let's break down this problem step by step.\n\nStep 1:"
@@ -51,7 +49,6 @@ ROUNDS = 4
 PAIRS = 16
 """Times that chats and the engine by itself are measured in turn: on a machine shared with others each is some 15% off,
 and only many tell one share from another."""
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 HEADER = re.compile(r"\n\nStep ([0-9]+):")
 
 
@@ -61,11 +58,7 @@ def main() -> None:
     parser.add_argument("--stops", type=int, default=20)
     parser.add_argument("--chats", type=int, default=50)
     parser.add_argument("--streams", type=int, default=200)
-    parser.add_argument("--engine", choices=["first", "many"], help="measure the engine alone, in this process")
     options = parser.parse_args()
-    if options.engine:
-        run(_engine(options))
-        return
     with running_studio() as studio:
         settings = {"OMP_NUM_THREADS": "1", "MEDS3_JOBS_TEMPO": "1"}
         studio.start_chat(MEDS3_CHAT_TURNS=str(max(64, options.streams)), **settings)
@@ -73,7 +66,7 @@ def main() -> None:
         studio.call(reward_model, username="anna")
         run(_warm(page))
         figures = {
-            "first_token": run(_first_tokens(page, options.turns)) | {"engine": _first_alone(options)},
+            "first_token": run(_first_tokens(page, options.turns)) | {"engine": first_alone(options.turns)},
             "scores": run(_scores(page, options.turns)),
             "stop": run(_stops(page, options.stops)),
             "streams": run(_streams(page, options.streams)),
@@ -180,7 +173,7 @@ async def _first_tokens(page: Page, count: int) -> dict[str, Any]:
         for seed in range(count):
             asked, heard = await _one(page, client, seed=seed)
             waits.append(1000 * (heard.began - asked))
-    return _milliseconds(waits)
+    return milliseconds(waits)
 
 
 async def _scores(page: Page, count: int) -> dict[str, Any]:
@@ -189,7 +182,7 @@ async def _scores(page: Page, count: int) -> dict[str, Any]:
         for seed in range(count):
             _, heard = await _one(page, client, seed=seed, scored=True)
             waits += [1000 * (heard.scores[at] - moment) for at, moment in heard.steps.items() if at in heard.scores]
-    return _milliseconds([max(0.0, wait) for wait in waits]) | {"wanted_ms": 500}
+    return milliseconds([max(0.0, wait) for wait in waits]) | {"wanted_ms": 500}
 
 
 async def _stops(page: Page, count: int) -> dict[str, Any]:
@@ -215,7 +208,7 @@ async def _stops(page: Page, count: int) -> dict[str, Any]:
                     waits.append(1000 * (heard.ended - asked))
             hearing.cancel()
             await socket.close()
-    return _milliseconds(waits) | {"wanted_ms": 300}
+    return milliseconds(waits) | {"wanted_ms": 300}
 
 
 async def _streams(page: Page, count: int) -> dict[str, Any]:
@@ -263,14 +256,14 @@ def _pinned(studio: Studio, page: Page, options: argparse.Namespace) -> dict[str
     run(_chats(page, options.chats))  # once before it counts, as for the engine: both know the prompts by then
     chats, alone, engine_shares = [], [], []
     try:
-        with _engine_alone(options, first) as engine_alone:
+        with engine_alone(options.chats * ROUNDS, options.chats, core=first) as once_more:
             for _ in range(PAIRS):
                 before = _processor_seconds(worker)
                 chats.append(run(_chats(page, options.chats)))
                 spent = [now - before.get(thread, 0.0) for thread, now in _processor_seconds(worker).items()]
                 engine_shares.append(max(spent) / sum(spent))
                 _pin(worker, others)  # the engine alone has the core; held still, the worker would lose its leases
-                alone.append(engine_alone())
+                alone.append(once_more())
                 _pin(worker, [first])
     finally:
         for pid in (os.getpid(), *(each.pid for each in psutil.Process().children(recursive=True))):
@@ -329,99 +322,6 @@ def _pin(pid: int, cores: list[int]) -> None:
 def _processor_seconds(pid: int) -> dict[int, float]:
     """That each thread of a process has used; the engine's is the one with the most."""
     return {each.id: each.user_time + each.system_time for each in psutil.Process(pid).threads()}
-
-
-def _engine_command(what: str, options: argparse.Namespace) -> list[str]:
-    numbers = ["--turns", str(options.turns), "--chats", str(options.chats)]
-    return [sys.executable, "-m", "tests.benchmarks.bench_chat", "--engine", what, *numbers]
-
-
-def _first_alone(options: argparse.Namespace) -> dict[str, Any]:
-    """The engine's own first tokens, in a process of its own."""
-    command = _engine_command("first", options)
-    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | ONE_THREAD)
-    return dict(json.loads(found.stdout.strip().splitlines()[-1]))
-
-
-@contextmanager
-def _engine_alone(options: argparse.Namespace, core: int) -> Iterator[Callable[[], dict[str, Any]]]:
-    """The engine in a process of its own, pinned; each call has it do all requests once more, both ways."""
-    command = ["taskset", "-c", str(core), *_engine_command("many", options)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, env=os.environ | ONE_THREAD, **pipes) as process:  # type: ignore[call-overload]
-
-        def once_more() -> dict[str, Any]:
-            process.stdin.write("\n")
-            process.stdin.flush()
-            while not (line := process.stdout.readline()).startswith("{"):
-                if not line:
-                    raise RuntimeError("the engine by itself ended")
-            return dict(json.loads(line))
-
-        once_more()  # once before it counts
-        yield once_more
-        process.stdin.close()
-
-
-async def _engine(options: argparse.Namespace) -> None:
-    """Measures by itself: the first tokens, or all requests once for each line that it is given."""
-    from meds3core.config.engine import TransformersEngineConfig
-    from meds3core.engines.base import Message, Prompt, Request, Sampling
-    from meds3core.engines.loading import load_engine
-    from meds3core.sandbox.bundled import policy_folder
-    from meds3core.text.steps import OPENER, header, render_step
-
-    engine = load_engine(policy_folder(), TransformersEngineConfig(max_batch=64))
-
-    def request(seed: int) -> Request:
-        prompt = Prompt((Message("user", question(seed)),), (render_step(0, OPENER), header(1)))
-        return Request(prompt, Sampling(max_tokens=TOKENS, temperature=1.0, seed=seed))
-
-    async def first(seed: int) -> float:
-        begun = time.perf_counter()
-        found = 0.0
-        async for delta in engine.stream(request(seed)):
-            if delta.text and not found:
-                found = time.perf_counter() - begun
-        return 1000 * found
-
-    async def streamed(seed: int) -> int:
-        async for delta in engine.stream(request(seed)):
-            if delta.completion is not None:
-                return delta.completion.generated_tokens
-        return 0
-
-    async def generated(seed: int) -> int:
-        return (await engine.generate(request(seed))).generated_tokens
-
-    async def seconds(one: Any) -> float:
-        places = asyncio.Semaphore(options.chats)
-
-        async def placed(seed: int) -> int:
-            async with places:
-                return int(await one(seed))
-
-        begun = time.perf_counter()
-        await asyncio.gather(*(placed(seed) for seed in range(options.chats * ROUNDS)))
-        return time.perf_counter() - begun
-
-    try:
-        await first(0)
-        if options.engine == "first":
-            print(json.dumps(_milliseconds([await first(seed) for seed in range(options.turns)])))
-            return
-        while await asyncio.to_thread(sys.stdin.readline):
-            print(json.dumps({"generate": await seconds(generated), "stream": await seconds(streamed)}), flush=True)
-    finally:
-        await engine.close()
-
-
-def _milliseconds(values: list[float]) -> dict[str, Any]:
-    return {
-        "count": len(values),
-        "median_ms": round(percentile(values, 0.5)),
-        "p95_ms": round(percentile(values, 0.95)),
-    }
 
 
 if __name__ == "__main__":

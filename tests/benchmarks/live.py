@@ -153,3 +153,12 @@ def curves_write(*, job: str, points: int) -> int:
             values = [2 / (1 + step / 900) + math.sin(step * (place + 1)) / 20 + place for step in steps]
             reports.metrics_append(job_id=UUID(job), attempt=1, name=name, steps=steps, values=values)
     return MetricChunk.objects.filter(job=job).count()
+
+
+def milliseconds(values: list[float]) -> dict[str, Any]:
+    """Their number, median and 95th percentile."""
+    return {
+        "count": len(values),
+        "median_ms": round(percentile(values, 0.5)),
+        "p95_ms": round(percentile(values, 0.95)),
+    }
